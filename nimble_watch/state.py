@@ -1,0 +1,427 @@
+"""Cluster state: what is known now, kept up to date signal by signal.
+
+This is the only place that reads raw Kubernetes objects together; rules ask it named questions.  Each signal costs the
+same however large the cluster is: indexes are updated for the one object that changed, and `apply` answers with the
+objects whose judgement may have changed with it, so nobody ever walks over all of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeVar
+
+from nimble_watch.objects import (
+    Claim,
+    Event,
+    KubeObject,
+    Node,
+    Pod,
+    Ref,
+    Service,
+    Workload,
+    condition,
+    ref,
+    seconds,
+)
+from nimble_watch.signals import (
+    ClusterFound,
+    ClusterLost,
+    LogTail,
+    Output,
+    PhaseEnded,
+    PhaseStarted,
+    Seen,
+    Signal,
+    Synced,
+    Unseen,
+)
+
+_Key = TypeVar("_Key")
+GPU = "nvidia.com/gpu"
+_EVENTS_KEPT = 24
+_LINES_KEPT = 200
+
+
+class Phase:
+    """A phase as far as the rules care: when it ran, how it ended, the last lines it printed."""
+
+    def __init__(self, name: str, started: float, argv: tuple[str, ...]) -> None:
+        """Begin a phase at `started` (epoch seconds)."""
+        self.name = name
+        self.started = started
+        self.argv = argv
+        self.ended: PhaseEnded | None = None
+        self.lines: deque[Output] = deque(maxlen=_LINES_KEPT)
+
+    @property
+    def ref(self) -> Ref:
+        """The phase as the subject of a finding."""
+        return Ref("Phase", "", self.name, self.name)
+
+
+class ClusterState:
+    """Pods, events, nodes, owners, claims and services as last seen, and the phases that ran."""
+
+    def __init__(self) -> None:
+        """Begin knowing nothing, which is different from knowing that there is nothing: see `unseen`."""
+        self.cluster: ClusterFound | None = None
+        self.lost: str = "no cluster seen yet"
+        self.phases: dict[str, Phase] = {}
+        self.logs: dict[tuple[str, str, str], LogTail] = {}
+        self._objects: dict[str, dict[str, KubeObject]] = {}
+        self._refs: dict[str, Ref] = {}
+        self._names: dict[tuple[str, str, str], str] = {}
+        self._events: dict[str, dict[str, Event]] = {}
+        self._about: dict[str, str] = {}
+        self._children: dict[str, set[str]] = {}
+        self._bound: dict[str, set[str]] = {}
+        self._unbound: set[str] = set()
+        self._claimants: dict[tuple[str, str], set[str]] = {}
+        self._seen_since: dict[tuple[str, str], float] = {}
+        self._unseen: dict[tuple[str, str], str] = {}
+
+    # -- taking signals in ---------------------------------------------------------------------------------------------
+
+    def apply(self, signal: Signal) -> tuple[Ref, ...]:
+        """Take a signal in; give the objects to judge again: the changed one, its owners and what depends on it."""
+        match signal:
+            case Seen(object=Event() as event):
+                return self._apply_event(event, signal.change)
+            case Seen():
+                return self._apply_object(signal.kind, signal.object, signal.change)
+            case Synced():
+                return self._apply_synced(signal)
+            case Output():
+                return self._apply_output(signal)
+            case PhaseStarted() | PhaseEnded():
+                return self._apply_phase(signal)
+            case LogTail():
+                self.logs[signal.namespace, signal.pod, signal.container] = signal
+                pod = self.named("Pod", signal.namespace, signal.pod)
+                return (pod,) if pod is not None else ()
+            case _:
+                self._apply_news(signal)
+                return ()
+
+    def _apply_news(self, signal: Signal) -> None:
+        match signal:
+            case ClusterFound():
+                self.cluster, self.lost = signal, ""
+            case ClusterLost():
+                self.lost = signal.reason
+            case Unseen():
+                self._unseen[signal.kind, signal.namespace] = signal.reason
+            case _:
+                pass
+
+    def _apply_phase(self, signal: PhaseStarted | PhaseEnded) -> tuple[Ref, ...]:
+        if isinstance(signal, PhaseStarted):
+            self.phases[signal.phase] = Phase(signal.phase, signal.at, signal.argv)
+        phase = self.phases.get(signal.phase)
+        if phase is None:
+            return ()
+        if isinstance(signal, PhaseEnded):
+            phase.ended = signal
+        return (phase.ref,)
+
+    def _apply_output(self, signal: Output) -> tuple[Ref, ...]:
+        if (phase := self.phases.get(signal.phase)) is None:
+            return ()
+        phase.lines.append(signal)
+        return (phase.ref,)
+
+    def _apply_object(self, kind: str, thing: KubeObject, change: str) -> tuple[Ref, ...]:
+        uid = thing.metadata.uid
+        before = self._objects.setdefault(kind, {}).get(uid)
+        reference = ref(kind, thing)
+        dependents = self._dependents(kind, before, thing)
+        if change == "deleted":
+            self._forget(kind, uid)
+        else:
+            self._remember(kind, uid, reference, thing)
+        owners = tuple(self._owner_refs(thing))
+        return (reference, *owners, *dependents)
+
+    def _remember(self, kind: str, uid: str, reference: Ref, thing: KubeObject) -> None:
+        new = uid not in self._refs
+        self._objects[kind][uid] = thing
+        self._refs[uid] = reference
+        self._names[kind, reference.namespace, reference.name] = uid
+        if new:
+            for owner in thing.metadata.owner_references or ():
+                self._children.setdefault(owner.uid, set()).add(uid)
+        if isinstance(thing, Pod):
+            if thing.spec.node_name:
+                self._bound.setdefault(thing.spec.node_name, set()).add(uid)
+                self._unbound.discard(uid)
+            else:
+                self._unbound.add(uid)
+            if new:
+                for name in claim_names(thing):
+                    self._claimants.setdefault((reference.namespace, name), set()).add(uid)
+
+    def _forget(self, kind: str, uid: str) -> None:
+        thing = self._objects.get(kind, {}).pop(uid, None)
+        reference = self._refs.pop(uid, None)
+        if thing is None or reference is None:
+            return
+        if self._names.get((kind, reference.namespace, reference.name)) == uid:
+            del self._names[kind, reference.namespace, reference.name]
+        for owner in thing.metadata.owner_references or ():
+            _drop(self._children, owner.uid, uid)
+        if isinstance(thing, Pod):
+            self._unbound.discard(uid)
+            _drop(self._bound, thing.spec.node_name, uid)
+            for name in claim_names(thing):
+                _drop(self._claimants, (reference.namespace, name), uid)
+
+    def _dependents(self, kind: str, before: KubeObject | None, after: KubeObject) -> Iterator[Ref]:
+        """Give whose judgement depends on that object beside its owners."""
+        if isinstance(after, Node):
+            if isinstance(before, Node) and _same_offer(before, after):
+                return
+            yield from self._refs_of(self._unbound)
+            yield from self._refs_of(self._bound.get(after.metadata.name, ()))
+        elif kind == "PersistentVolumeClaim":
+            yield from self._refs_of(self._claimants.get((after.metadata.namespace, after.metadata.name), ()))
+
+    def _refs_of(self, uids: set[str] | tuple[str, ...]) -> Iterator[Ref]:
+        for uid in tuple(uids):
+            if (found := self._refs.get(uid)) is not None:
+                yield found
+
+    def _apply_event(self, event: Event, change: str) -> tuple[Ref, ...]:
+        about = event.involved_object
+        if change == "deleted":
+            self._about.pop(event.metadata.uid, None)
+            self._drop_event(about.uid, event.metadata.uid)
+            return ()
+        events = self._events.setdefault(about.uid, {})
+        known = events.pop(event.metadata.uid, None)
+        if known is not None and known.times == event.times and known.at == event.at:
+            events[event.metadata.uid] = event
+            return ()
+        events[event.metadata.uid] = event
+        self._about[event.metadata.uid] = about.uid
+        while len(events) > _EVENTS_KEPT:
+            oldest = min(events, key=lambda uid: events[uid].at)
+            del events[oldest]
+            self._about.pop(oldest, None)
+        reference = self._refs.get(about.uid) or Ref(about.kind, about.namespace, about.name, about.uid)
+        thing = self.get(reference)
+        return (reference, *(self._owner_refs(thing) if thing is not None else ()))
+
+    def _drop_event(self, about: str, uid: str) -> None:
+        events = self._events.get(about)
+        if events is not None:
+            events.pop(uid, None)
+            if not events:
+                del self._events[about]
+
+    def _apply_synced(self, signal: Synced) -> tuple[Ref, ...]:
+        self._seen_since.setdefault((signal.kind, signal.namespace), signal.at)
+        self._unseen.pop((signal.kind, signal.namespace), None)
+        if signal.kind == "Event":
+            for uid in [uid for uid in self._about if uid not in signal.uids]:
+                self._drop_event(self._about.pop(uid), uid)
+            return ()
+        gone = [
+            uid
+            for uid, thing in self._objects.get(signal.kind, {}).items()
+            if uid not in signal.uids and signal.namespace in ("", thing.metadata.namespace)
+        ]
+        changed: list[Ref] = []
+        for uid in gone:
+            changed.extend(self._apply_object(signal.kind, self._objects[signal.kind][uid], "deleted"))
+        return tuple(changed)
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def unseen(self, kind: str, namespace: str = "") -> str:
+        """Say why objects of that kind (in that namespace) cannot be seen; empty when they can.
+
+        Unknown is never empty: whoever concludes something from an absence asks here first.
+        """
+        if self.lost:
+            return self.lost
+        for scope in ("", namespace):
+            if (kind, scope) in self._seen_since and (kind, scope) not in self._unseen:
+                return ""
+        return self._unseen.get((kind, namespace)) or self._unseen.get((kind, "")) or f"{kind} not listed yet"
+
+    def get(self, reference: Ref) -> KubeObject | None:
+        """Give the object as last seen, None when it is gone or was never seen."""
+        return self._objects.get(reference.kind, {}).get(reference.uid)
+
+    def named(self, kind: str, namespace: str, name: str) -> Ref | None:
+        """Give the object that bears that name now."""
+        uid = self._names.get((kind, namespace, name))
+        return self._refs.get(uid) if uid else None
+
+    def pod(self, reference: Ref) -> Pod | None:
+        """Give a pod as last seen."""
+        thing = self.get(reference)
+        return thing if isinstance(thing, Pod) else None
+
+    def node(self, name: str) -> Node | None:
+        """Give a node by name."""
+        found = self.named("Node", "", name)
+        thing = self.get(found) if found else None
+        return thing if isinstance(thing, Node) else None
+
+    def workload(self, reference: Ref) -> Workload | None:
+        """Give a Deployment, ReplicaSet, StatefulSet, DaemonSet or Job as last seen."""
+        thing = self.get(reference)
+        return thing if isinstance(thing, Workload) else None
+
+    def claim(self, reference: Ref) -> Claim | None:
+        """Give a claim as last seen."""
+        thing = self.get(reference)
+        return thing if isinstance(thing, Claim) else None
+
+    def service(self, reference: Ref) -> Service | None:
+        """Give a Service as last seen."""
+        thing = self.get(reference)
+        return thing if isinstance(thing, Service) else None
+
+    def all_of(self, kind: str) -> Iterator[tuple[Ref, KubeObject]]:
+        """Walk over all objects of a kind: for reports and the start of a phase, never per signal."""
+        for uid, thing in self._objects.get(kind, {}).items():
+            yield self._refs[uid], thing
+
+    def nodes(self) -> Iterator[Node]:
+        """Walk over the nodes: as many as machines are paid for, so a rule about scheduling may."""
+        for thing in self._objects.get("Node", {}).values():
+            if isinstance(thing, Node):
+                yield thing
+
+    def events(self, reference: Ref, *reasons: str) -> list[Event]:
+        """Give the kept events about an object, newest first, of these reasons only if any are named."""
+        kept = self._events.get(reference.uid, {}).values()
+        return sorted((event for event in kept if not reasons or event.reason in reasons), key=lambda event: -event.at)
+
+    def latest(self, reference: Ref, *reasons: str) -> Event | None:
+        """Give the newest event about an object, of these reasons."""
+        found = self.events(reference, *reasons)
+        return found[0] if found else None
+
+    def owner(self, reference: Ref) -> Ref | None:
+        """Give the controller above an object, even one of a kind that is not watched."""
+        thing = self.get(reference)
+        if thing is None:
+            return None
+        for owner in thing.metadata.owner_references or ():
+            if owner.controller:
+                return self._refs.get(owner.uid) or Ref(owner.kind, thing.metadata.namespace, owner.name, owner.uid)
+        return None
+
+    def root(self, reference: Ref) -> Ref:
+        """Give the topmost owner: the object a person created."""
+        seen = {reference.uid}
+        while (above := self.owner(reference)) is not None and above.uid not in seen:
+            reference = above
+            seen.add(above.uid)
+        return reference
+
+    def owners(self, reference: Ref) -> Iterator[Ref]:
+        """Give the chain of controllers above an object, nearest first."""
+        seen = {reference.uid}
+        while (above := self.owner(reference)) is not None and above.uid not in seen:
+            yield above
+            reference = above
+            seen.add(above.uid)
+
+    def children(self, reference: Ref) -> list[Ref]:
+        """Give what is directly owned by an object."""
+        return list(self._refs_of(self._children.get(reference.uid, set())))
+
+    def pods_below(self, reference: Ref) -> Iterator[tuple[Ref, Pod]]:
+        """Give every pod that an object owns, through however many controllers."""
+        for child in self.children(reference):
+            pod = self.pod(child)
+            if pod is not None:
+                yield child, pod
+            else:
+                yield from self.pods_below(child)
+
+    def pods_on(self, node: str) -> Iterator[tuple[Ref, Pod]]:
+        """Give the pods bound to a node."""
+        for found in self._refs_of(self._bound.get(node, set())):
+            pod = self.pod(found)
+            if pod is not None:
+                yield found, pod
+
+    def gpu_holders(self, node: str) -> list[tuple[Ref, Pod, int]]:
+        """Give who holds GPUs of a node and how many: bound pods that have not ended, the largest first."""
+        holders = [
+            (found, pod, held)
+            for found, pod in self.pods_on(node)
+            if pod.status.phase not in ("Succeeded", "Failed") and (held := gpus_wanted(pod))
+        ]
+        return sorted(holders, key=lambda holder: (-holder[2], holder[0].namespace, holder[0].name))
+
+    def _owner_refs(self, thing: KubeObject) -> Iterator[Ref]:
+        controller = next((owner for owner in thing.metadata.owner_references or () if owner.controller), None)
+        seen = {thing.metadata.uid}
+        while controller is not None and controller.uid not in seen:
+            seen.add(controller.uid)
+            above = self._refs.get(controller.uid)
+            if above is None:
+                return
+            yield above
+            owner = self.get(above)
+            references = owner.metadata.owner_references if owner is not None else None
+            controller = next((entry for entry in references or () if entry.controller), None)
+
+
+def _drop(index: dict[_Key, set[str]], key: _Key, uid: str) -> None:
+    members = index.get(key)
+    if members is not None:
+        members.discard(uid)
+        if not members:
+            del index[key]
+
+
+def claim_names(pod: Pod) -> Iterator[str]:
+    """Give the names of the claims that a pod mounts."""
+    for volume in pod.spec.volumes or ():
+        if volume.persistent_volume_claim is not None:
+            yield volume.persistent_volume_claim.claim_name
+
+
+def gpus_wanted(pod: Pod) -> int:
+    """Give how many GPUs a pod asks for: the sum over its containers, or more if an init container wants more."""
+
+    def wanted(limits: dict[str, str] | None) -> int:
+        text = (limits or {}).get(GPU, "0")
+        return int(text) if text.isdecimal() else 0
+
+    app = sum(wanted(entry.resources.limits if entry.resources else None) for entry in pod.spec.containers)
+    inits = (wanted(entry.resources.limits if entry.resources else None) for entry in pod.spec.init_containers or ())
+    return max([app, *inits])
+
+
+def gpus_allocatable(node: Node) -> int:
+    """Give how many GPUs a node offers now; 0 also where its device plugin is absent (compare with its shape)."""
+    text = (node.status.allocatable or {}).get(GPU, "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def unscheduled_since(pod: Pod) -> float | None:
+    """Give since when the scheduler has found no node for a pod (epoch seconds); None when that is not its trouble."""
+    said = condition(pod.status.conditions, "PodScheduled")
+    if said is None or said.status != "False" or said.reason != "Unschedulable":
+        return None
+    return seconds(said.last_transition_time)
+
+
+def _same_offer(before: Node, after: Node) -> bool:
+    """Tell whether a node's heartbeat changed nothing that a pod could depend on."""
+    ready = [condition(node.status.conditions, "Ready") for node in (before, after)]
+    return (
+        before.spec == after.spec
+        and before.status.allocatable == after.status.allocatable
+        and before.metadata.labels == after.metadata.labels
+        and (ready[0].status if ready[0] else "") == (ready[1].status if ready[1] else "")
+    )
