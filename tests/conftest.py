@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "cluster"))
 
 REQUIRE_ALL = "NIMBLE_WATCH_REQUIRE_ALL"
 _OURS = re.compile(r"^(NIMBLE_WATCH_|OCI_|KUBECONFIG$|NGC_|MAKEFLAGS$|MAKELEVEL$|MFLAGS$|DEBUG$|ENVIRONMENT$)")
@@ -32,12 +29,11 @@ def _home_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     os.environ.update(before)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure where everything must run, so that nothing is lost unseen."""
-    outcome: pytest.TestReport
-    result = yield
-    outcome = result.get_result()  # type: ignore[attr-defined]  # pluggy hands the result to the generator untyped
-    if outcome.skipped and os.environ.get(REQUIRE_ALL) and not hasattr(outcome, "wasxfail"):
-        outcome.outcome = "failed"
-        outcome.longrepr = f"skipped, but {REQUIRE_ALL} is set: {outcome.longrepr}"
+    report = yield
+    if report.skipped and os.environ.get(REQUIRE_ALL) and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but {REQUIRE_ALL} is set: {report.longrepr}"
+    return report
