@@ -1,0 +1,66 @@
+"""How reports write numbers, times and paragraphs."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+UNKNOWN = "n/a"
+
+
+def money(amount: Decimal | None, *, at_least: bool = False) -> str:
+    """Give an amount to the cent (`$0.15`); one with gaps is `at least`."""
+    if amount is None:
+        return UNKNOWN
+    rounded = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    sign, rounded = ("-", -rounded) if rounded < 0 else ("", rounded)
+    return f"{'at least ' if at_least else ''}{sign}${rounded}"
+
+
+def seconds(duration: int | None) -> str:
+    """Give whole seconds as the guide writes them (`1847s`)."""
+    return UNKNOWN if duration is None else f"{duration}s"
+
+
+def percent(score: Decimal | None) -> str:
+    """Give a score as the guide writes it (`97.6%`)."""
+    return UNKNOWN if score is None else f"{score}%"
+
+
+def clock(duration: int) -> str:
+    """Give seconds as people say them: `45 s`, `14:20`, `1:02:03`."""
+    if duration < 60:  # noqa: PLR2004  a minute
+        return f"{duration} s"
+    minutes, rest = divmod(duration, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def when(epoch_ms: int | None) -> str:
+    """Give a time as people read it, in UTC."""
+    if epoch_ms is None:
+        return "an unknown time"
+    return datetime.fromtimestamp(epoch_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def one_line(text: str | None) -> str:
+    """Give a text without line breaks and bars, for a column."""
+    return UNKNOWN if not text else " ".join(text.split()).replace("|", "/")
+
+
+def paragraph(label: str, text: str, *, width: int, indent: int = 4, column: int = 11) -> list[str]:
+    """Give `label  text` wrapped to the width, the text in a column of its own; commands are never cut apart."""
+    head = " " * indent + label.ljust(column)
+    lines = []
+    for part in text.splitlines() or [""]:
+        wrapped = textwrap.wrap(part, max(20, width - len(head)), break_long_words=False, break_on_hyphens=False) or [
+            ""
+        ]
+        lines.extend(wrapped)
+    return [(head if at == 0 else " " * len(head)) + line for at, line in enumerate(lines)]
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text to a width."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"

@@ -1,0 +1,205 @@
+"""One session for people: its phases, what stood in the way, what it cost, and what to do about the largest cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from nimble_watch.reports import Report, View
+from nimble_watch.reports._words import clock, cut, money, paragraph, percent, when
+from nimble_watch.session import Obstacle, Phase, Session, Standing, band, moment
+
+_MOST_OBSTACLES = 20
+
+
+def summary(session: Session, view: View | None = None) -> str:
+    """Give the summary of a session, open or ended."""
+    shown = View() if view is None else view
+    parts = (_head, _phases, _obstacles, _waits, _score, _money, _advice, _billing)
+    blocks = ["\n".join(lines) for part in parts if (lines := list(part(session, shown)))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _head(session: Session, _view: View) -> Iterator[str]:
+    yield f"=== SESSION SUMMARY: {session.session_id} ==="
+    yield ""
+    where = session.region or "region unknown"
+    yield f"{session.operation or 'unknown operation'} in {session.environment or 'unknown environment'}, {where}"
+    figures = session.performance
+    start = when(session.start_ms if session.start_ms is not None else moment(session.start_time))
+    lasted = "" if figures.total_duration is None else f", {clock(figures.total_duration)}"
+    if session.state == "open":
+        yield f"Started {start}{lasted} so far, still open"
+    else:
+        result = f": {session.result}" if session.result else ""
+        yield f"Started {start}{lasted}{result}"
+    if session.cluster and session.cluster.get("server"):
+        context = session.cluster.get("context")
+        yield f"Cluster {session.cluster['server']}" + (f" (context {context})" if context else "")
+    yield from session.notes
+
+
+def _phases(session: Session, view: View) -> Iterator[str]:
+    if not session.phases:
+        yield "No phase ran."
+        return
+    wide = max(12, min(28, max(len(name) for name in session.phases)))
+    yield f"{'Phase':<{wide}} {'Duration':>9}  {'Result':<13}{'Obstacles':>9} {'Cost':>10}"
+    for name, phase in session.phases.items():
+        lasted = "running" if phase.duration is None and session.state == "open" else _lasted(phase)
+        count = len(phase.obstacles)
+        yield (
+            f"{cut(name, wide):<{wide}} {lasted:>9}  {_result(phase, session):<13}{count:>9} "
+            f"{money(phase.cost_usd):>10}"
+        ).rstrip()
+        if phase.cause is not None:
+            yield from paragraph("because", _cause(phase), width=view.width)
+
+
+def _lasted(phase: Phase) -> str:
+    return "n/a" if phase.duration is None else f"{phase.duration}s"
+
+
+def _result(phase: Phase, session: Session) -> str:
+    if phase.result is None:
+        return "running" if session.state == "open" and phase.end_ms is None else "unknown"
+    if phase.result == "success" or (phase.exit is None and phase.signal is None):
+        return phase.result
+    how = f"signal {phase.signal}" if phase.signal else f"exit {phase.exit}"
+    return how if phase.result == "failure" else phase.result
+
+
+def _cause(phase: Phase) -> str:
+    cause = phase.cause
+    if cause is None:
+        return ""
+    how = ""
+    if cause.signal:
+        how = f" was ended by signal {cause.signal}"
+    elif cause.exit is not None:
+        how = f" ended with {cause.exit}"
+    command = " ".join(cause.command or [])
+    return ", ".join(part for part in (f"{command}{how}".strip(), cause.text or "") if part)
+
+
+def _obstacles(session: Session, view: View) -> Iterator[str]:
+    if not session.obstacles:
+        yield "No obstacles."
+        return
+    figures = session.performance
+    count = len(session.obstacles)
+    delay = "" if figures.total_obstacle_time is None else f", {clock(figures.total_obstacle_time)} of delay"
+    yield f"Obstacles: {count}{delay}"
+    for number, obstacle in enumerate(session.obstacles[:_MOST_OBSTACLES], 1):
+        yield from _obstacle(number, obstacle, view)
+    if count > _MOST_OBSTACLES:
+        yield f"  and {count - _MOST_OBSTACLES} more: nimble-watch session show {session.session_id}"
+
+
+def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
+    kind = obstacle.kind or obstacle.type or "unknown kind"
+    subject = f", {obstacle.subject}" if obstacle.subject else ""
+    repeated = f" ({obstacle.count} times)" if obstacle.count > 1 else ""
+    yield cut(f"  {number}. {kind} in {obstacle.phase or 'an unknown phase'}{subject}{repeated}", view.width)
+    for label, text in (
+        ("what", obstacle.description),
+        ("cluster", obstacle.evidence),
+        ("cause", obstacle.root_cause),
+        ("fix", obstacle.fix),
+        ("type", obstacle.command),
+    ):
+        if text:
+            yield from paragraph(label, text, width=view.width, indent=5)
+    delay = "an unknown delay" if obstacle.time_delay_seconds is None else f"{clock(obstacle.time_delay_seconds)} delay"
+    cost = money(obstacle.cost_impact_usd) if obstacle.cost_impact_usd is not None else "cost unknown"
+    since = f", since {when(obstacle.since_ms)}" if obstacle.since_ms is not None else ""
+    outcome = "" if obstacle.outcome in (None, "logged") else f", {obstacle.outcome}"
+    yield from paragraph("impact", f"{delay}, {cost}{outcome}{since}", width=view.width, indent=5)
+
+
+def _waits(session: Session, view: View) -> Iterator[str]:
+    done = [wait for wait in session.waits if wait.duration_ms is not None]
+    if not done:
+        return
+    yield "Waits that were nobody's fault:"
+    for wait in sorted(done, key=lambda wait: -(wait.duration_ms or 0))[:5]:
+        what = f"{wait.what} {wait.subject or ''}".strip()
+        detail = f" ({wait.detail})" if wait.detail else ""
+        yield cut(f"  {clock((wait.duration_ms or 0) // 1000):>8}  {what}{detail}", view.width)
+
+
+def _score(session: Session, _view: View) -> Iterator[str]:
+    score = session.performance.efficiency_score
+    if score is None:
+        reason = session.performance.unknown.get("efficiency_score", "not known")
+        yield f"Efficiency: {percent(score)} ({reason})"
+    else:
+        word, causes = band(score)
+        yield f"Efficiency: {percent(score)}  {word} ({causes[:1].lower()}{causes[1:]})"
+
+
+def _money(session: Session, view: View) -> Iterator[str]:
+    costs = session.costs
+    so_far = " so far" if session.state == "open" else ""
+    total = money(costs.session_total, at_least=costs.at_least)
+    why = "" if costs.session_total is not None else f" ({costs.unknown.get('session_total', 'not known')})"
+    marked = costs.sources.get("session_total")
+    yield f"Cost{so_far}: {total}{why}" + (f" ({marked})" if marked else "")
+    if costs.estimated_hourly is not None or costs.actual_hourly is not None:
+        yield f"  per hour: {money(costs.actual_hourly)}, planned {money(costs.estimated_hourly)}"
+    if costs.blocked_usd:
+        yield f"  held up by obstacles: {money(costs.blocked_usd)}"
+    if costs.minimums_usd:
+        yield f"  billing minimums: {money(costs.minimums_usd)}"
+    for gap in costs.unpriced:
+        yield from paragraph("unpriced", gap, width=view.width, indent=2)
+    if costs.price_source:
+        dated = f" of {costs.price_date}" if costs.price_date else ""
+        yield f"  prices: {costs.price_source}{dated}"
+
+
+def _advice(session: Session, view: View) -> Iterator[str]:
+    """Say what to do about the obstacle that cost most: in money, else in time."""
+    found = [obstacle for obstacle in session.obstacles if obstacle.root is None]
+    worst = max(found, key=_weight, default=None)
+    if worst is None or _weight(worst) == (Decimal(0), 0):
+        return
+    lost = [] if worst.time_delay_seconds is None else [clock(worst.time_delay_seconds)]
+    lost += [money(worst.cost_attributed_usd)] if worst.cost_attributed_usd else []
+    yield f"Largest cause: {worst.kind or worst.type or worst.id} ({', '.join(lost)})"
+    advice = worst.fix or worst.suggested_fix
+    if advice:
+        yield from paragraph("do", advice, width=view.width, indent=2, column=6)
+    if worst.command:
+        yield from paragraph("type", worst.command, width=view.width, indent=2, column=6)
+
+
+def _weight(obstacle: Obstacle) -> tuple[Decimal, int]:
+    return obstacle.cost_attributed_usd or Decimal(0), obstacle.time_delay_seconds or 0
+
+
+def _billing(session: Session, view: View) -> Iterator[str]:
+    costs = session.costs
+    for title, things, rate in (
+        ("Stood before, not part of the total", costs.standing, costs.standing_hourly),
+        ("STILL BILLING", costs.after, costs.after_session_hourly),
+    ):
+        if not things and not rate:
+            continue
+        yield f"{title}: {money(rate)} per hour"
+        for thing in things:
+            yield from _standing(thing, view)
+
+
+def _standing(thing: Standing, view: View) -> Iterator[str]:
+    rate = money(thing.usd_per_hour) if thing.usd_per_hour is not None else f"unpriced: {thing.reason}"
+    yield cut(f"  {thing.what}, {rate}", view.width)
+    if thing.command:
+        yield from paragraph("end it", thing.command, width=view.width, indent=4, column=8)
+
+
+def _render(sessions: Sequence[Session], view: View) -> str:
+    return "\n".join(summary(session, view) for session in sessions)
+
+
+REPORT = Report(name="summary", about="one session, for people to read", render=_render)

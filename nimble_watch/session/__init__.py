@@ -1,0 +1,87 @@
+"""A session: what is kept of one run of the workflow.
+
+`model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
+and writes JSON, `money` shares costs out, `scores` says how well it went, `foreign` merges what others wrote.
+No side effects anywhere here: files are `store`'s business.
+"""
+
+from nimble_watch.session.document import encode, encode_document, encode_line, from_document, to_document
+from nimble_watch.session.fold import fold
+from nimble_watch.session.foreign import apply_changes, changes_between
+from nimble_watch.session.model import (
+    RESULTS,
+    SCHEMA,
+    Cause,
+    Costs,
+    Held,
+    Obstacle,
+    Performance,
+    Phase,
+    Session,
+    Standing,
+    Usage,
+    Wait,
+)
+from nimble_watch.session.records import (
+    Record,
+    costs_known,
+    fields_set,
+    foreign_changes,
+    obstacle_closed,
+    obstacle_logged,
+    obstacle_opened,
+    obstacle_updated,
+    phase_cause,
+    phase_ended,
+    phase_started,
+    session_ended,
+    session_started,
+    waited,
+)
+from nimble_watch.session.scores import band, efficiency, performance
+from nimble_watch.session.times import milliseconds, moment, new_uid, stamp, whole_seconds
+
+__all__ = [
+    "RESULTS",
+    "SCHEMA",
+    "Cause",
+    "Costs",
+    "Held",
+    "Obstacle",
+    "Performance",
+    "Phase",
+    "Record",
+    "Session",
+    "Standing",
+    "Usage",
+    "Wait",
+    "apply_changes",
+    "band",
+    "changes_between",
+    "costs_known",
+    "efficiency",
+    "encode",
+    "encode_document",
+    "encode_line",
+    "fields_set",
+    "fold",
+    "foreign_changes",
+    "from_document",
+    "milliseconds",
+    "moment",
+    "new_uid",
+    "obstacle_closed",
+    "obstacle_logged",
+    "obstacle_opened",
+    "obstacle_updated",
+    "performance",
+    "phase_cause",
+    "phase_ended",
+    "phase_started",
+    "session_ended",
+    "session_started",
+    "stamp",
+    "to_document",
+    "waited",
+    "whole_seconds",
+]

@@ -1,0 +1,361 @@
+"""Journal records in, session out: a pure function that works on any prefix, in any order, and on doubled records.
+
+Order is (time, writer, seq), so several writers need no agreement.  Everything computed (delays, shares, scores) is
+computed here from what was recorded, never carried along, so that it cannot drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from nimble_watch.session.document import from_document, read_fields, to_document
+from nimble_watch.session.foreign import apply_changes, foreign_obstacles
+from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Standing, Wait
+from nimble_watch.session.money import Blocked, cents, hours_with_a_node, largest_remainder, usage_by_phase
+from nimble_watch.session.scores import performance
+from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
+
+_NOTHING = Decimal(0)
+_FAULTS = ("error", "cancellation", "timeout", "failure")
+_DELAYED_BY_HAND = ("logged", "foreign")
+
+
+def fold(records: Iterable[Mapping[str, Any]], session_id: str, *, now: float | None = None) -> Session:
+    """Fold journal records into the session as it stands at `now` (epoch seconds; else at the last record)."""
+    state = _State(session_id)
+    for record in _in_order(records):
+        state.take(record)
+    return state.session(None if now is None else milliseconds(now))
+
+
+def _in_order(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    seen: dict[tuple[float, str, int], Mapping[str, Any]] = {}
+    for record in records:
+        key = (float(record.get("time", 0.0)), str(record.get("writer", "")), int(record.get("seq", 0)))
+        seen.setdefault(key, record)
+    return [seen[key] for key in sorted(seen)]
+
+
+class _State:
+    """What the records said so far."""
+
+    def __init__(self, session_id: str) -> None:
+        self.id = session_id
+        self.fields: dict[str, Any] = {}
+        self.start_ms: int | None = None
+        self.end_ms: int | None = None
+        self.total_ms: int | None = None
+        self.ended: Mapping[str, Any] | None = None
+        self.last_ms: int | None = None
+        self.phases: dict[str, Phase] = {}
+        self.edges: set[tuple[str, str, float]] = set()
+        self.obstacles: dict[str, Obstacle] = {}
+        self.waits: dict[tuple[str, str | None, int], Wait] = {}
+        self.costs: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        self.foreign: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """Take one record; one of an unknown type (a newer version's) changes nothing."""
+        at = milliseconds(float(record.get("time", 0.0)))
+        taker = _TAKERS.get(str(record.get("type")))
+        if taker is None:
+            return
+        if at:
+            self.last_ms = at if self.last_ms is None else max(self.last_ms, at)
+        taker(self, record, at)
+
+    def started(self, record: Mapping[str, Any], at: int) -> None:
+        """Take a session's beginning; the first one to say so counts."""
+        if self.start_ms is not None:
+            return
+        start = record.get("start_time")
+        self.start_ms = milliseconds(float(start)) if isinstance(start, int | float) else moment(start) or at
+        for name in ("uid", "operation", "environment", "region", "host", "ci", "vcs"):
+            if record.get(name) is not None:
+                self.fields.setdefault(name, record[name])
+
+    def phase_started(self, record: Mapping[str, Any], at: int) -> None:
+        """Take a phase's beginning; said twice at the same time (by launcher and observer) it is still one."""
+        name = str(record.get("phase", "unknown"))
+        edge = ("start", name, float(record.get("time", 0.0)))
+        if edge in self.edges:
+            return
+        self.edges.add(edge)
+        times = 1 + sum(key == name or key.startswith(f"{name}#") for key in self.phases)
+        key = name if times == 1 else f"{name}#{times}"
+        self.phases[key] = Phase(start_time=stamp(at), start_ms=at, command=record.get("command"))
+
+    def phase_ended(self, record: Mapping[str, Any], at: int) -> None:
+        """Take a phase's end: of the newest one of that name that is open."""
+        name = str(record.get("phase", "unknown"))
+        edge = ("end", name, float(record.get("time", 0.0)))
+        if edge in self.edges:
+            return
+        self.edges.add(edge)
+        phase = self._open_phase(name)
+        duration = record.get("duration")
+        if phase is None:
+            if any(key == name or key.startswith(f"{name}#") for key in self.phases):
+                return  # a second end of the same phase says nothing new
+            start = at - milliseconds(duration or 0.0)
+            phase = self.phases[name] = Phase(start_time=stamp(start), start_ms=start)
+        phase.end_ms, phase.end_time = at, stamp(at)
+        phase.paused_ms = milliseconds(record.get("paused") or 0.0)
+        if duration is not None:
+            phase.duration_ms = milliseconds(float(duration))
+        elif phase.start_ms is not None:
+            phase.duration_ms = max(0, at - phase.start_ms - phase.paused_ms)
+        if phase.duration_ms is not None:
+            phase.duration = whole_seconds(phase.duration_ms)
+        phase.result = record.get("result")
+        phase.exit, phase.signal = record.get("exit"), record.get("signal")
+        if record.get("cause") and phase.cause is None:
+            phase.cause = Cause(text=str(record["cause"]))
+
+    def phase_cause(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take what failed inside a phase; a command that succeeded is no cause."""
+        if record.get("exit") == 0 and record.get("signal") is None:
+            return
+        phase = self._open_phase(str(record.get("phase"))) or self._newest(str(record.get("phase")))
+        if phase is not None:
+            phase.cause = Cause(
+                command=record.get("command"),
+                exit=record.get("exit"),
+                signal=record.get("signal"),
+            )
+
+    def obstacle(self, record: Mapping[str, Any], at: int) -> None:
+        """Take an obstacle as it is by now."""
+        raw = record.get("obstacle")
+        if not isinstance(raw, Mapping) or not raw.get("id"):
+            return
+        obstacle = read_fields(Obstacle, raw, "obstacle.", self.problems, id=str(raw["id"]))
+        if record.get("type") == "obstacle-logged":
+            obstacle.source = obstacle.source or "logged"
+            obstacle.outcome = obstacle.outcome or "logged"
+            obstacle.timestamp = obstacle.timestamp or stamp(at)
+        elif obstacle.suggested_fix is None:
+            obstacle.suggested_fix = obstacle.fix
+        self.obstacles[obstacle.id] = obstacle
+
+    def waited(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take a wait that is no fault."""
+        raw = record.get("wait")
+        if isinstance(raw, Mapping) and "what" in raw and "start_ms" in raw:
+            wait = msgspec.convert(raw, Wait)
+            if wait.end_ms is not None and wait.duration_ms is None:
+                wait.duration_ms = wait.end_ms - wait.start_ms
+            self.waits[wait.what, wait.subject, wait.start_ms] = wait
+
+    def costs_known(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take costs, measured or given by hand."""
+        raw = record.get("costs")
+        if isinstance(raw, Mapping):
+            target = self.given if record.get("given") else self.costs
+            target.update(raw)
+
+    def set(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take fields of the session."""
+        fields = record.get("fields")
+        if isinstance(fields, Mapping):
+            unknown = {**self.fields.get("unknown", {}), **fields.get("unknown", {})}
+            self.fields.update({name: value for name, value in fields.items() if name not in _COMPUTED})
+            self.fields["unknown"] = {name: why for name, why in unknown.items() if self.fields.get(name) is None}
+
+    def changed_by_others(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take what another program did to the session's JSON."""
+        changes = record.get("changes")
+        if isinstance(changes, Mapping):
+            self.foreign = apply_changes(self.foreign, changes)
+
+    def ended_(self, record: Mapping[str, Any], at: int) -> None:
+        """Take the session's end; the first one counts."""
+        if self.ended is None:
+            self.ended, self.end_ms = record, at
+            if record.get("duration") is not None:
+                self.total_ms = milliseconds(float(record["duration"]))
+
+    def _named(self, name: str) -> list[Phase]:
+        return [phase for key, phase in self.phases.items() if key == name or key.startswith(f"{name}#")]
+
+    def _open_phase(self, name: str) -> Phase | None:
+        return next((phase for phase in reversed(self._named(name)) if phase.end_ms is None), None)
+
+    def _newest(self, name: str) -> Phase | None:
+        return next(reversed(self._named(name)), None)
+
+    def session(self, now_ms: int | None) -> Session:
+        """Give the session, with everything computed."""
+        until = self.end_ms or now_ms or self.last_ms or self.start_ms or 0
+        session = read_fields(Session, self.fields, "set.", self.problems, session_id=self.id)
+        session.schema, session.state = SCHEMA, "open" if self.ended is None else "ended"
+        session.revision = 0 if self.ended is None else 1
+        if self.start_ms is not None:
+            session.start_ms, session.start_time = self.start_ms, stamp(self.start_ms)
+        else:
+            session.unknown["start_time"] = "its beginning was not recorded"
+        session.phases = self.phases
+        session.waits = sorted(self.waits.values(), key=lambda wait: (wait.start_ms, wait.what))
+        self._finish(session)
+        others = foreign_obstacles(self.foreign, self.obstacles, self.problems)
+        session.obstacles = sorted(
+            [*self.obstacles.values(), *others], key=lambda obstacle: (moment(obstacle.timestamp) or 0, obstacle.id)
+        )
+        total = self.total_ms
+        if total is None and self.start_ms is not None:
+            paused = sum(phase.paused_ms for phase in self.phases.values())
+            total = max(0, until - self.start_ms - paused)
+        blocked = Blocked(session.obstacles, until)
+        _price_obstacles(session.obstacles, blocked)
+        for obstacle in session.obstacles:
+            _delay(obstacle, until)
+            for name, phase in session.phases.items():
+                if _belongs(obstacle, name, phase, until) and obstacle.id not in phase.obstacles:
+                    phase.obstacles.append(obstacle.id)
+        session.performance = performance(total, session.obstacles, until)
+        self._price(session, blocked, until, total)
+        if self.foreign:
+            session = from_document(apply_changes(to_document(session), self.foreign), self.id, [])
+        return session
+
+    def _finish(self, session: Session) -> None:
+        if self.ended is None:
+            return
+        session.end_ms, session.end_time = self.end_ms, stamp(self.end_ms or 0)
+        session.result, session.exit = self.ended.get("result"), self.ended.get("exit")
+        if session.result is None:
+            results = [phase.result for phase in self.phases.values()]
+            session.result = next((fault for fault in _FAULTS if fault in results), "success")
+        if self.ended.get("reason"):
+            session.notes = [*session.notes, str(self.ended["reason"])]
+        for phase in self.phases.values():
+            if phase.end_ms is None:
+                phase.unknown["end_time"] = "its end was not seen"
+                phase.result = phase.result or "error"
+
+    def _price(self, session: Session, blocked: Blocked, until: int, total_ms: int | None) -> None:
+        costs = read_fields(Costs, self.costs, "costs.", self.problems)
+        session.costs = costs
+        given = read_fields(Costs, self.given, "costs.", self.problems)
+        for name in ("estimated_hourly", "actual_hourly", "session_total"):
+            if (value := getattr(given, name)) is not None:
+                setattr(costs, name, value)
+                costs.sources[name] = "given by update-costs"
+        if costs.usage is not None:
+            _total(session, until)
+        elif costs.session_total is None and costs.actual_hourly is not None and total_ms is not None:
+            costs.session_total = cents(costs.actual_hourly * total_ms / 3_600_000)
+            costs.sources["session_total"] = "actual_hourly x total_duration"
+        if session.obstacles:
+            held = [obstacle.cost_attributed_usd for obstacle in session.obstacles]
+            costs.blocked_usd = sum((cost for cost in held if cost is not None), _NOTHING)
+            for phase in session.phases.values():
+                if phase.start_ms is not None:
+                    span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
+                    phase.blocked_usd = cents(blocked.in_span(session.obstacles, span, until))
+        costs.standing_hourly = _sum(costs.standing, costs.standing_hourly)
+        costs.after_session_hourly = _sum(costs.after, costs.after_session_hourly)
+        for name in ("estimated_hourly", "actual_hourly", "session_total"):
+            if getattr(costs, name) is None:
+                costs.unknown.setdefault(name, _WHY_UNKNOWN[name])
+            else:
+                costs.unknown.pop(name, None)
+
+
+_COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "extra")
+_WHY_UNKNOWN = {
+    "estimated_hourly": "no plan was given",
+    "actual_hourly": "no node of the session was seen",
+    "session_total": "nothing was metered",
+}
+_TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
+    "session-started": _State.started,
+    "phase-started": _State.phase_started,
+    "phase-ended": _State.phase_ended,
+    "phase-cause": _State.phase_cause,
+    "obstacle-opened": _State.obstacle,
+    "obstacle-updated": _State.obstacle,
+    "obstacle-closed": _State.obstacle,
+    "obstacle-logged": _State.obstacle,
+    "wait": _State.waited,
+    "costs": _State.costs_known,
+    "set": _State.set,
+    "foreign": _State.changed_by_others,
+    "session-ended": _State.ended_,
+}
+
+
+def _belongs(obstacle: Obstacle, name: str, phase: Phase, until: int) -> bool:
+    """Tell whether an obstacle stands on this run of its phase."""
+    if obstacle.phase == name:
+        return True
+    if name.partition("#")[0] != obstacle.phase:
+        return False
+    at = moment(obstacle.timestamp) or 0
+    return (phase.start_ms or 0) <= at + 999 and at <= (phase.end_ms if phase.end_ms is not None else until)
+
+
+def _delay(obstacle: Obstacle, until: int) -> None:
+    if obstacle.intervals:
+        obstacle.delay_ms = sum((until if end is None else end) - start for start, end in obstacle.intervals)
+        obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
+    elif obstacle.time_delay_seconds is None and obstacle.delay_ms is not None:
+        obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
+    if obstacle.time_delay_seconds is None:
+        obstacle.unknown.setdefault("time_delay_seconds", "not given")
+
+
+def _price_obstacles(obstacles: Iterable[Obstacle], blocked: Blocked) -> None:
+    """Write what each held and its share of it, rounded so that the shares add up; a hand-logged cost is its word."""
+    shared = [obstacle for obstacle in obstacles if obstacle.id in blocked.impact]
+    parts = largest_remainder([blocked.attributed.get(obstacle.id, _NOTHING) for obstacle in shared])
+    for obstacle, part in zip(shared, parts, strict=True):
+        obstacle.cost_impact_usd = cents(blocked.impact[obstacle.id])
+        obstacle.cost_attributed_usd = part
+    for obstacle in obstacles:
+        if obstacle.id not in blocked.impact:
+            obstacle.cost_attributed_usd = obstacle.cost_impact_usd
+        if missing := blocked.unpriced.get(obstacle.id):
+            obstacle.unknown["cost_impact_usd"] = "at least; without a price: " + "; ".join(dict.fromkeys(missing))
+        elif obstacle.cost_impact_usd is None:
+            obstacle.unknown.setdefault("cost_impact_usd", "not known what it held")
+
+
+def _total(session: Session, until: int) -> None:
+    """Meter: every part rounded so that phases, between, minimums and other add up to the total."""
+    costs = session.costs
+    usage = costs.usage or []
+    by_phase, between = usage_by_phase(usage, session.phases, until)
+    parts = [*by_phase.values(), between, costs.minimums_usd or _NOTHING, costs.other_usd or _NOTHING]
+    rounded = largest_remainder(parts)
+    for phase, cost in zip(session.phases.values(), rounded, strict=False):
+        phase.cost_usd = cost
+    costs.between_phases_usd, costs.minimums_usd, costs.other_usd = rounded[-3:]
+    missing = dict.fromkeys(f"{use.shape or use.node}: {use.reason}" for use in usage if use.usd_per_hour is None)
+    costs.unpriced = [*dict.fromkeys([*costs.unpriced, *missing])]
+    priced = any(use.usd_per_hour is not None for use in usage)
+    costs.at_least = costs.at_least or bool(missing)
+    if missing and not priced:
+        reason = "; ".join(missing)
+        costs.unknown["session_total"] = costs.unknown["actual_hourly"] = f"no price: {reason}"
+        return
+    if "session_total" not in costs.sources:
+        costs.session_total = sum(rounded, _NOTHING)
+    if "actual_hourly" not in costs.sources and (hours := hours_with_a_node(usage, until)):
+        metered = sum(by_phase.values(), between)
+        costs.actual_hourly = cents(metered / hours)
+    first = next((use for use in usage if use.usd_per_hour is not None), None)
+    if first is not None:
+        costs.price_source = costs.price_source or first.price_source or None
+        costs.price_date = costs.price_date or first.price_date or None
+
+
+def _sum(standing: list[Standing], given: Decimal | None) -> Decimal | None:
+    rates = [one.usd_per_hour for one in standing if one.usd_per_hour is not None]
+    return sum(rates, _NOTHING) if rates else given

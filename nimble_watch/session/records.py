@@ -1,0 +1,155 @@
+"""Journal records: what happened to a session, one JSON object each.
+
+The journal adds `seq` and, unless it was given, `time` (epoch seconds); the folder of the journals adds `writer`.
+A record says all it knows (an obstacle comes with every field), so that the newest one is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from nimble_watch.session.model import Costs, Obstacle, Wait
+
+Record = dict[str, Any]
+"""One journal line; `type` says which."""
+
+
+def _timed(kind: str, time: float | None, **fields: Any) -> Record:
+    record: Record = {"type": kind, **fields}
+    if time is not None:
+        record["time"] = time
+    return record
+
+
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(value, builtin_types=(Decimal,))
+    added = fields.pop("extra", {})
+    return {**fields, **added}
+
+
+def session_started(
+    *,
+    session_id: str,
+    uid: str,
+    operation: str,
+    environment: str,
+    start_time: float,
+    region: str | None = None,
+    host: Mapping[str, Any] | None = None,
+    ci: Mapping[str, Any] | None = None,
+    vcs: Mapping[str, Any] | None = None,
+    time: float | None = None,
+) -> Record:
+    """Say that a session began at `start_time` (epoch seconds)."""
+    return _timed(
+        "session-started",
+        time if time is not None else start_time,
+        session_id=session_id,
+        uid=uid,
+        operation=operation,
+        environment=environment,
+        region=region,
+        host=host,
+        ci=ci,
+        vcs=vcs,
+        start_time=start_time,
+    )
+
+
+def phase_started(phase: str, command: Sequence[str] | None = None, *, time: float | None = None) -> Record:
+    """Say that a phase began; `command` is cleaned."""
+    return _timed("phase-started", time, phase=phase, command=None if command is None else list(command))
+
+
+def phase_ended(
+    phase: str,
+    *,
+    result: str,
+    duration: float | None = None,
+    exit: int | None = None,  # noqa: A002  the field's name in the journal and the file
+    signal: str | None = None,
+    cause: str | None = None,
+    paused: float = 0.0,
+    time: float | None = None,
+) -> Record:
+    """Say how a phase ended; `duration` is monotonic seconds without the `paused` ones."""
+    return _timed(
+        "phase-ended",
+        time,
+        phase=phase,
+        duration=duration,
+        exit=exit,
+        signal=signal,
+        result=result,
+        cause=cause,
+        paused=paused,
+    )
+
+
+def phase_cause(
+    phase: str,
+    command: Sequence[str],
+    exit: int | None,  # noqa: A002  the field's name in the journal and the file
+    signal: str | None,
+    *,
+    time: float | None = None,
+) -> Record:
+    """Say how the command inside a phase really ended (from an inner `exec` under make)."""
+    return _timed("phase-cause", time, phase=phase, command=list(command), exit=exit, signal=signal)
+
+
+def obstacle_opened(obstacle: Obstacle, *, time: float | None = None) -> Record:
+    """Say that an obstacle was met."""
+    return _timed("obstacle-opened", time, obstacle=_plain(obstacle))
+
+
+def obstacle_updated(obstacle: Obstacle, *, time: float | None = None) -> Record:
+    """Say what is known of an obstacle by now."""
+    return _timed("obstacle-updated", time, obstacle=_plain(obstacle))
+
+
+def obstacle_closed(obstacle: Obstacle, *, time: float | None = None) -> Record:
+    """Say that an obstacle is over, and by its `outcome` how."""
+    return _timed("obstacle-closed", time, obstacle=_plain(obstacle))
+
+
+def obstacle_logged(obstacle: Obstacle, *, time: float | None = None) -> Record:
+    """Say that a person or a script logged an obstacle by hand: its delay ends at its timestamp."""
+    return _timed("obstacle-logged", time, obstacle=_plain(obstacle))
+
+
+def waited(wait: Wait, *, time: float | None = None) -> Record:
+    """Say that something was waited for which is no fault; the same `what`, subject and start again replaces it."""
+    return _timed("wait", time, wait=_plain(wait))
+
+
+def costs_known(costs: Costs | Mapping[str, Any], *, given: bool = False, time: float | None = None) -> Record:
+    """Say what is known of the costs; a mapping gives only the fields it has; `given` by `update-costs` wins."""
+    fields = _plain(costs) if isinstance(costs, Costs) else dict(costs)
+    return _timed("costs", time, costs=fields, given=given)
+
+
+def fields_set(*, time: float | None = None, **fields: Any) -> Record:
+    """Set fields of the session: region, cluster, namespaces, comparable, tags, notes, unknown, ..."""
+    return _timed("set", time, fields=fields)
+
+
+def foreign_changes(changes: Mapping[str, Any], *, time: float | None = None) -> Record:
+    """Say what another program changed in the session's JSON since we wrote it."""
+    return _timed("foreign", time, changes=dict(changes))
+
+
+def session_ended(
+    result: str,
+    *,
+    exit: int | None = None,  # noqa: A002  the field's name in the journal and the file
+    duration: float | None = None,
+    reason: str | None = None,
+    time: float | None = None,
+) -> Record:
+    """Say how the session ended; `duration` is monotonic seconds if known, `reason` why it is an error."""
+    return _timed("session-ended", time, result=result, exit=exit, duration=duration, reason=reason)

@@ -1,0 +1,42 @@
+"""Sessions on disk: journals while one is open, the files of the user's guide at all times.
+
+`journal` appends, `sessions` begins, folds and ends, `history` reads, `files` sees to it that nothing is ever half
+written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one warning.
+"""
+
+from nimble_watch.store.files import StoreError
+from nimble_watch.store.history import (
+    Loaded,
+    check_id,
+    current_id,
+    is_open,
+    journal_folder,
+    load,
+    load_all,
+    session_ids,
+    session_path,
+)
+from nimble_watch.store.journal import Journal, read_records
+from nimble_watch.store.sessions import begin, close, close_abandoned, end, make_folders, refold, result_of
+
+__all__ = [
+    "Journal",
+    "Loaded",
+    "StoreError",
+    "begin",
+    "check_id",
+    "close",
+    "close_abandoned",
+    "current_id",
+    "end",
+    "is_open",
+    "journal_folder",
+    "load",
+    "load_all",
+    "make_folders",
+    "read_records",
+    "refold",
+    "result_of",
+    "session_ids",
+    "session_path",
+]

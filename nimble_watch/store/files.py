@@ -1,0 +1,145 @@
+"""Files that are whole or not there at all, and one error for everything that can go wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nimble_watch.errors import NimbleWatchError
+
+_TRY = {
+    errno.ENOSPC: "free some space, or choose another folder with --sessions",
+    errno.EDQUOT: "the quota is used up: free some space, or choose another folder with --sessions",
+    errno.EROFS: "choose a folder that can be written with --sessions",
+    errno.EACCES: "check its permissions, or choose another folder with --sessions",
+    errno.EPERM: "check its permissions, or choose another folder with --sessions",
+    errno.ELOOP: "it is a symbolic link; remove the link",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder with --sessions",
+}
+
+
+class StoreError(NimbleWatchError):
+    """Sessions cannot be read or written; callers beside a running child turn it into one warning."""
+
+
+@contextlib.contextmanager
+def storing(what: str, path: Path) -> Iterator[None]:
+    """Turn every failure of the system inside the block into a StoreError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreError(f"cannot {what} {path}: {reason}", advise=_TRY.get(error.errno or 0, "")) from error
+
+
+def own_folder(folder: Path) -> None:
+    """Make a folder for nobody else (0700) if it is not there; refuse one that is another user's."""
+    with storing("make", folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        raise StoreError(
+            f"cannot use {folder}: it belongs to user id {found.st_uid}",
+            advise="choose a folder of your own with --sessions",
+        )
+    if stat.S_IMODE(found.st_mode) & 0o002 and not found.st_mode & stat.S_ISVTX:
+        raise StoreError(
+            f"cannot use {folder}: everybody may write there", advise="chmod o-w it, or choose another with --sessions"
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries to disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file by a new one in one step: a reader, and a crash, see the old one or the new one."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    with storing("write", path):
+        try:
+            fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+                if durable:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            temp.replace(path)
+            if durable:
+                sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+            raise
+
+
+def point_link(link: Path, target: str) -> None:
+    """Make a relative symbolic link point to `target`, in one step; a file in its place is replaced."""
+    with storing("write", link):
+        try:
+            if str(link.readlink()) == target:
+                return
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EINVAL):
+                raise
+        temp = link.with_name(f".{link.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        temp.symlink_to(target)
+        try:
+            temp.replace(link)
+        except OSError:
+            temp.unlink()
+            raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, seconds: float = 5.0) -> Iterator[bool]:
+    """Hold an exclusive lock on a file meanwhile (made if it is not there); gives False if it could not be had.
+
+    A file system without locks (ENOLCK) or a holder that hangs must not stop us: then we go on without.
+    """
+    with storing("lock", path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield _lock(fd, seconds)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.005)  # flock has no time limit of its own
+        except OSError:
+            return False
+        else:
+            return True
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a file, in one write, on disk."""
+    with storing("write", path):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, line)
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,134 @@
+"""Reading sessions: what lies in the folder is shown as far as it can be understood, and nothing is ever deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from nimble_watch.claim import JOURNALS, is_session_id
+from nimble_watch.cleaning import clean
+from nimble_watch.session import SCHEMA, Session, from_document, moment, performance
+from nimble_watch.store.files import StoreError, storing
+
+SESSION_ID = re.compile(r"session-[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
+CURRENT = "current.json"
+_FULL = 100
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A session file as far as it could be read; `session` is None if nothing of it could, and `problems` say why."""
+
+    path: Path
+    session: Session | None
+    problems: list[str]
+
+
+def check_id(session_id: str) -> str:
+    """Give the id back if it may be part of a path; else say what an id looks like."""
+    if not SESSION_ID.match(session_id):
+        raise StoreError(f"{clean(session_id)!r} is no session id; one looks like session-20241012-143022")
+    return session_id
+
+
+def session_path(folder: Path, session_id: str) -> Path:
+    """Give the path of a session's file."""
+    return folder / f"{check_id(session_id)}.json"
+
+
+def journal_folder(folder: Path, session_id: str) -> Path:
+    """Give the folder of an open session's journals."""
+    return folder / JOURNALS / check_id(session_id)
+
+
+def is_open(folder: Path, session_id: str) -> bool:
+    """Tell whether a session is still open: its journals are there."""
+    return is_session_id(session_id) and journal_folder(folder, session_id).is_dir()
+
+
+def current_id(folder: Path) -> str | None:
+    """Give the id that current.json points to (a link of ours, or a copy made by another program)."""
+    link = folder / CURRENT
+    try:
+        name = link.readlink().name.removesuffix(".json")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        loaded = load(link)
+        name = loaded.session.session_id if loaded.session else ""
+    return name if SESSION_ID.match(name) else None
+
+
+def session_ids(folder: Path) -> list[str]:
+    """Give the ids of all sessions that have a file, newest first."""
+    with storing("read", folder):
+        try:
+            names = [path.name.removesuffix(".json") for path in folder.glob("session-*.json")]
+        except FileNotFoundError:
+            return []
+    return sorted((name for name in names if SESSION_ID.match(name)), key=_newest_first, reverse=True)
+
+
+def _newest_first(name: str) -> tuple[str, int, str]:
+    stem, _, number = name.partition("-")[2].rpartition("-")
+    if stem.count("-") == 1 and number.isdigit():  # session-20241012-143022-2, the second of that second
+        return stem, int(number), name
+    return name.removeprefix("session-"), 0, name
+
+
+def load(path: Path) -> Loaded:
+    """Read one session file; problems are sentences naming the field."""
+    problems: list[str] = []
+    try:
+        with storing("read", path):
+            raw = path.read_bytes()
+        document = msgspec.json.decode(raw)
+    except StoreError as error:
+        return Loaded(path=path, session=None, problems=[str(error)])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "is empty" if not raw.strip() else f"is not whole JSON ({clean(str(error))})"
+        return Loaded(path=path, session=None, problems=[f"{path.name} {what}"])
+    if not isinstance(document, dict):
+        return Loaded(path=path, session=None, problems=[f"{path.name} holds no JSON object"])
+    session = from_document(document, path.stem, problems)
+    if session.schema is not None and session.schema > SCHEMA:
+        problems.append(f"schema: version {session.schema} is newer than {SCHEMA}; some fields may not be shown")
+    _settle(session, problems)
+    return Loaded(path=path, session=session, problems=[f"{path.name}: {clean(problem)}" for problem in problems])
+
+
+def _settle(session: Session, problems: list[str]) -> None:
+    """Fill in what older files lack, and set aside what cannot be true."""
+    for name in ("start_time", "end_time"):
+        text = getattr(session, name)
+        if text is not None and moment(text) is None:
+            problems.append(f"{name}: {text!r} is not a time")
+    session.start_ms = session.start_ms if session.start_ms is not None else moment(session.start_time)
+    session.end_ms = session.end_ms if session.end_ms is not None else moment(session.end_time)
+    problems.extend(
+        f"{name}: {value} is negative" for name, value in _durations(session) if value is not None and value < 0
+    )
+    figures = session.performance
+    score = figures.efficiency_score
+    if score is None or 0 <= score <= _FULL:
+        return
+    problems.append(f"performance.efficiency_score: {score} is not within 0 to 100; computed anew")
+    total_ms = None if figures.total_duration is None else max(0, figures.total_duration * 1000)
+    again = performance(total_ms, session.obstacles, session.end_ms or session.start_ms or 0)
+    again.extra, session.performance = figures.extra, again
+
+
+def _durations(session: Session) -> Iterator[tuple[str, int | None]]:
+    yield "performance.total_duration", session.performance.total_duration
+    for at, obstacle in enumerate(session.obstacles):
+        yield f"obstacles[{at}].time_delay_seconds", obstacle.time_delay_seconds
+    for name, phase in session.phases.items():
+        yield f"phases.{name}.duration", phase.duration
+
+
+def load_all(folder: Path) -> Iterator[Loaded]:
+    """Read every session of the folder, newest first."""
+    for session_id in session_ids(folder):
+        yield load(session_path(folder, session_id))

@@ -1,0 +1,184 @@
+"""The life of a session on disk: begun, folded again and again, ended once; a crashed one is ended truthfully.
+
+The journals are the truth while a session is open; its JSON is folded from them and can be folded again at any time.
+Ending is a row of steps each of which may be done twice, and only the last one (the journals' folder moves away) makes
+it final: so kill -9 in between leaves a session that the next command ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nimble_watch.claim import JOURNALS, abandoned
+from nimble_watch.reports._line import history_line
+from nimble_watch.reports.summary import summary
+from nimble_watch.session import (
+    Record,
+    Session,
+    changes_between,
+    encode,
+    encode_line,
+    fold,
+    foreign_changes,
+    session_ended,
+    to_document,
+)
+from nimble_watch.store.files import StoreError, append_line, locked, own_folder, point_link, storing, write_whole
+from nimble_watch.store.history import CURRENT, journal_folder, session_path
+from nimble_watch.store.journal import Journal, read_records
+
+HISTORY = "all-sessions.txt"
+LOCK = "lock"
+_FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
+_GONE = ".ended-"
+
+
+def make_folders(folder: Path) -> None:
+    """Make the sessions folder and the one of the journals, for nobody else."""
+    own_folder(folder)
+    own_folder(folder / JOURNALS)
+
+
+def begin(folder: Path, session_id: str, record: Mapping[str, Any], *, writer: str) -> Session:
+    """Begin a session whose journal folder was claimed: write its first record and its JSON, and make it current."""
+    with Journal(journal_folder(folder, session_id), writer) as journal:
+        journal.append(record)
+    session = refold(folder, session_id)
+    point_link(folder / CURRENT, f"{session_id}.json")
+    return session
+
+
+def refold(folder: Path, session_id: str, *, now: float | None = None) -> Session:
+    """Fold an open session's journals into its JSON, with what other programs added to it since."""
+    journals = journal_folder(folder, session_id)
+    with locked(journals / "fold.lock"):
+        _take_foreign(folder, session_id, journals)
+        session = fold(read_records(journals, []), session_id, now=now)
+        content = encode(session)
+        write_whole(journals / _FOLDING, content, durable=False)
+        write_whole(session_path(folder, session_id), content)
+        with storing("write", journals):
+            (journals / _FOLDING).replace(journals / _FOLDED)
+    return session
+
+
+def _take_foreign(folder: Path, session_id: str, journals: Path) -> None:
+    """Put into a journal what another program changed in the JSON since we wrote it."""
+    path = session_path(folder, session_id)
+    theirs = _bytes(path)
+    known = [content for name in (_FOLDING, _FOLDED) if (content := _bytes(journals / name)) is not None]
+    if theirs is None or theirs in known:
+        return
+    try:
+        found = _object(theirs)
+    except msgspec.DecodeError:  # somebody broke it: theirs is put aside, and ours written again
+        write_whole(path.with_name(f"broken-{time.time_ns()}-{path.name}"), theirs)
+        return
+    ours = [_object(content) for content in known] or [to_document(fold(read_records(journals, []), session_id))]
+    changes = min((changes_between(one, found) for one in ours), key=lambda changes: len(encode_line(changes)))
+    if changes:
+        with Journal(journals, "foreign") as journal:
+            journal.append(foreign_changes(changes))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
+    return value
+
+
+def end(
+    folder: Path,
+    session_id: str,
+    record: Mapping[str, Any] | None = None,
+    *,
+    writer: str = "end",
+) -> Session:
+    """End a session: its last record (unless it is there), fold, summary, one line of history, journals away."""
+    journals = journal_folder(folder, session_id)
+    if record is not None:
+        with Journal(journals, writer) as journal:
+            journal.append(record)
+    session = refold(folder, session_id)
+    write_whole(folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
+    _remember(folder, session)
+    gone = journals.with_name(f"{_GONE}{session_id}")
+    with storing("remove", journals):
+        journals.replace(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+    return session
+
+
+def _remember(folder: Path, session: Session) -> None:
+    """Append the session's line to the history, unless it is there already."""
+    path = folder / HISTORY
+    mark = f"SESSION: {session.session_id} |".encode()
+    with locked(folder / JOURNALS / "history.lock"):
+        with storing("read", path):
+            known = path.read_bytes() if path.exists() else b""
+        if mark in known:
+            return
+        gap = b"" if not known or known.endswith(b"\n") else b"\n"
+        append_line(path, gap + history_line(session).encode() + b"\n")
+
+
+def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
+    """End every session that nobody will end any more, and say so in it; gives those.
+
+    One whose owner died is an `error`; a shell's that was silent for a day is what its phases were; one that had
+    recorded its end without finishing is finished.  Where one cannot be written it stays as it is.
+    """
+    closed = []
+    for session_id in abandoned(str(folder), now=time.time() if now is None else now):
+        with contextlib.suppress(StoreError):  # the next command tries again
+            session = close(folder, session_id)
+            if session is not None:
+                closed.append(session)
+    with contextlib.suppress(OSError):
+        for path in (folder / JOURNALS).iterdir():
+            if path.name.startswith(_GONE):
+                shutil.rmtree(path, ignore_errors=True)
+    return closed
+
+
+def close(folder: Path, session_id: str) -> Session | None:
+    """End a session for those who cannot any more; None if somebody is at work in it, or it has ended meanwhile."""
+    journals = journal_folder(folder, session_id)
+    crashed = (journals / LOCK).exists()
+    if not journals.is_dir():
+        return None
+    with locked(journals / LOCK, seconds=0.0) as free:
+        if not free:
+            return None
+        records = read_records(journals, [])
+        return end(folder, session_id, _how_it_ended(journals, records, crashed=crashed), writer="closed")
+
+
+def _how_it_ended(journals: Path, records: Sequence[Record], *, crashed: bool) -> Record | None:
+    if any(record["type"] == "session-ended" for record in records):
+        return None
+    last = max((float(record["time"]) for record in records), default=journals.stat().st_mtime)
+    if crashed:
+        return session_ended("error", reason="its process was killed, or its machine went down", time=last)
+    return session_ended(result_of(records), reason="nothing was heard of it for a day", time=last)
+
+
+def result_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """Give the result of a session that nobody judged: that of the worst of its phases."""
+    results = {record.get("result") for record in records if record.get("type") == "phase-ended"}
+    return next((fault for fault in ("error", "cancellation", "timeout", "failure") if fault in results), "success")
