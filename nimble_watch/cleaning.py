@@ -19,13 +19,27 @@ LIMIT = 4096
 FIELD_LIMIT = 64 * 1024
 _MOST = 1 << 20  # nothing longer is searched
 _LEAST_VALUE = 6
+_LONG = 60  # from here on a line of nothing but base64 is a key's
+_PASSES = 8
 
 _NAME = (
     r"(?:password|passwd|passphrase|secret|secret[_-]?key|token|api[_-]?key|private[_-]?key|ssh[_-]?key|access[_-]?key"
     r"|access[_-]?key[_-]?id|client[_-]?key[_-]?data|credentials?|connection[_-]?string|pwd|auth|dockerconfigjson"
     r"|dockercfg|dockerconfig)"
 )
-_NAMES = ("pass", "secret", "token", "key", "credential", "connection", "pwd", "auth", "docker")
+_NAMES: tuple[str, ...] = (
+    "pass",
+    "secret",
+    "token",
+    "key",
+    "credential",
+    "connection_s",
+    "connection-s",
+    "connections",
+    "pwd",
+    "auth",
+    "dockerc",
+)
 _SECRET_NAME = re.compile(rf"(?:^|[\w.-]){_NAME}$|^{_NAME}$", re.IGNORECASE)
 _NOT_SECRET_NAMES = frozenset(("SSH_AUTH_SOCK", "PWD", "OLDPWD"))
 
@@ -45,8 +59,8 @@ def _mask_data(match: re.Match[str]) -> str:
 _VALUE_IN_DATA = re.compile(
     r"""((?:^|\n)[ \t]+[\w.-]+:[ \t]+|"[\w.-]+"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s,}"][^\n,}]*)"""
 )
-
-_VALUE = r"""(?P<value>\\?"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'&,;]+)"""
+_QUOTED = r"""\\"[^"\\]*\\"|"(?:[^"\\]|\\.)*"|'[^']*'"""
+_VALUE = rf"""(?P<value>{_QUOTED}|[^\s"'&,;]+)"""
 
 _SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str], Change], ...] = (
     # A key of any kind; cut short or not, everything after its first line is masked.
@@ -55,73 +69,57 @@ _SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str], Change], ...] = (
         re.compile(r"-----BEGIN[ A-Z0-9]*PRIVATE KEY.*?(?:-----END[ A-Z0-9]*PRIVATE KEY[ A-Z0-9]*-----|\Z)", re.DOTALL),
         MASK,
     ),
-    # NVIDIA's keys: today's, its base64 at each of the three offsets, and the old ones (Base64 of 26:UUID too).
+    # NVIDIA's keys: today's, its base64 at each of the three offsets, and the old ones.
     (("nvapi-",), re.compile(r"nvapi-[\w-]{12,}"), f"nvapi-{MASK}"),
+    (("bnzhcgkt", "52yxbpl", "udmfwas"), re.compile(r"[\w+/]{0,4}(?:bnZhcGkt|52YXBpL|udmFwaS)[\w+/=-]{8,}"), MASK),
+    (("ngc",), re.compile(r"(?is)\bngc.{0,60}?(?P<value>(?<![A-Za-z0-9])[A-Za-z0-9]{84,})"), _keep_ends),
     (
-        ("bnzhcgkt", "52yxbpl", "udmfwas"),
-        re.compile(r"[\w+/]*(?:bnZhcGkt|52YXBpL|udmFwaS)[\w+/=-]{8,}"),
+        ("ngc", "key", "auth", "pass"),
+        re.compile(r"\b[a-z0-9]{26}:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
         MASK,
     ),
-    (("ngc",), re.compile(r"(?is)\bngc.{0,60}?(?P<value>(?<![A-Za-z0-9])[A-Za-z0-9]{84,})"), _keep_ends),
-    ((":",), re.compile(r"\b[a-z0-9]{26}:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), MASK),
     # JSON Web Tokens, and other base64 of JSON (docker's configuration); their base64 once more.
-    (("ey",), re.compile(r"(?<![\w-])ey[\w-]{8,}\.ey[\w-]{4,}(?:\.[\w-]*)?|(?<![\w-])eyJ[\w+/=-]{28,}"), MASK),
-    (("zxlk", "v5s"), re.compile(r"(?<![\w+/])(?:ZXlK|V5S[gn])[\w+/=-]{20,}"), MASK),
+    (
+        ("eyj", "eya"),
+        re.compile(r"(?<![\w-])ey[JA][\w-]{6,}\.ey[\w-]{4,}(?:\.[\w-]*)?|(?<![\w-])eyJ[\w+/=-]{28,}"),
+        MASK,
+    ),
+    (("zxlk",), re.compile(r"(?<![\w+/])ZXlK[\w+/=-]{20,}"), MASK),
     # HTTP.
     (
         ("bearer",),
-        re.compile(r"(?i)\bbearer\s+(?P<value>(?=[\w.~+/=-]*[0-9._~+/=-]|[\w]{20})[\w.~+/=-]{8,})"),
+        re.compile(r"(?i)\bbearer\s+(?P<value>(?=[a-z]*[0-9._~+/=-]|[a-z]{20})[\w.~+/=-]{8,})"),
         _keep_ends,
     ),
     (
         ("authorization",),
-        re.compile(
-            r"(?i)\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?(?P<value>[^\s\"',*][^\s\"',]*)"
-        ),
+        re.compile(r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?(?P<value>[^\s\"',*][^\s\"',]*)"),
         _keep_ends,
     ),
-    (("://",), re.compile(r"://(?P<value>[^/\s@\"'<>]+)@"), _keep_ends),
+    (("@",), re.compile(r"://(?P<value>[^/\s@\"'<>]+)@"), _keep_ends),
     (("/p/",), re.compile(r"/p/(?P<value>[\w-]{12,})(?=/n/|/?$|[\s\"'])"), _keep_ends),
-    # NAME=value and --name value, for names that say secret.
-    (_NAMES, re.compile(rf"(?i)(?<![A-Za-z0-9])[\w.-]*{_NAME}[ \t]*=[ \t]*{_VALUE}"), _keep_ends),
+    # NAME=value, "name": "value" and --name value, for names that end in a word that says secret.
     (
         _NAMES,
-        re.compile(rf"(?i)(?<!\S)--(?!image-pull-)[\w-]*{_NAME}[ \t]+(?!--){_VALUE}"),
+        re.compile(rf"(?i){_NAME}(?:[ \t]*=[ \t]*|(?=\\?[\"']\s*:\s*\\?[\"'])\\?[\"']\s*:\s*){_VALUE}"),
         _keep_ends,
     ),
-    # name: value, in JSON, and in YAML where the pair is a line of its own; "token: unexpected status" is no secret.
+    (_NAMES, re.compile(rf"(?i)(?<!\S)--(?!image-pull-)[\w-]{{0,60}}{_NAME}[ \t]+(?!--){_VALUE}"), _keep_ends),
+    # name: value, where the pair is a line of its own (YAML) or the value looks like one: "token: unexpected status".
     (
         _NAMES,
-        re.compile(rf"(?i)(?P<q>\\?[\"'])[\w.-]*{_NAME}(?P=q)\s*:\s*(?P<value>\\?\"(?:[^\"\\]|\\.)*\"|'[^']*')"),
-        _keep_ends,
-    ),
-    (
-        _NAMES,
-        re.compile(
-            rf"(?im)^[ \t]*(?:-[ \t]+)?[\w.-]*{_NAME}:[ \t]+(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']+)[ \t]*\r?$"
-        ),
+        re.compile(rf"(?im)^[ \t]*(?:-[ \t]+)?[\w.-]{{0,80}}{_NAME}:[ \t]+(?P<value>{_QUOTED}|[^\s\"']+)[ \t]*\r?$"),
         _keep_ends,
     ),
     (
         _NAMES,
-        re.compile(
-            rf"(?i)(?<![A-Za-z0-9])[\w.-]*{_NAME}:[ \t]*"
-            r"(?P<value>(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{12,})"
-        ),
+        re.compile(rf"(?i){_NAME}:[ \t]*(?P<value>(?=[a-z+/=.~_-]*\d)(?=[\d+/=.~_-]*[a-z])[\w+/=.~-]{{12,}})"),
         _keep_ends,
-    ),
-    # A Secret as YAML or JSON: every value of its data.
-    (
-        ("secret",),
-        re.compile(
-            r"(?s)(?<=\n)[ \t]*(?:data|stringData):[ \t]*(?:\n[ \t]+[^\n]*)+(?=.*\bkind:[ \t]*Secret\b)"
-            r"|\bkind:[ \t]*Secret\b.*?\n[ \t]*(?:data|stringData):[ \t]*(?:\n[ \t]+[^\n]*)+"
-            r"|\"(?:data|stringData)\"\s*:\s*\{[^}]*\}(?=.*\"kind\"\s*:\s*\"Secret\")"
-            r"|\"kind\"\s*:\s*\"Secret\".*?\"(?:data|stringData)\"\s*:\s*\{[^}]*\}?"
-        ),
-        _mask_data,
     ),
 )
+# A Secret as YAML or JSON: every value of its data.
+_SECRET_OBJECT = re.compile(r"""\bkind["']?:[ \t]*["']?Secret\b""")
+_DATA = re.compile(r"(?m)^[ \t]*(?:data|stringData):[ \t]*(?:\n[ \t]+[^\n]*)+|\"(?:data|stringData)\"\s*:\s*\{[^}]*")
 _BASE64_LINE = re.compile(
     r"(?m)^[ \t]*(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*[a-z])(?P<value>[A-Za-z0-9+/]{60,}={0,2})[ \t]*\r?$"
 )
@@ -153,7 +151,11 @@ def clean(text: str, *, limit: int = LIMIT) -> str:
     """Give a text of others as one line that may be stored and printed."""
     if text.isascii() and text.isprintable() and len(text) <= limit:
         lower = text.lower()
-        if not any(word in lower for word in _WORDS) and len(text) < 60 and not _LEARNED:  # noqa: PLR2004
+        if (
+            not any(word in lower for word in _WORDS)
+            and not any(value in text for value in _LEARNED)
+            and (len(text) < _LONG or " " in text.strip(" "))
+        ):
             return text
     return _clean(text, limit, _CONTROL)
 
@@ -166,11 +168,14 @@ def clean_lines(text: str, *, limit: int = FIELD_LIMIT) -> str:
 def _clean(text: str, limit: int, control: re.Pattern[str]) -> str:
     if len(text) > _MOST:
         text = text[:_MOST].rpartition(" ")[0]
-    text = _mask(text)
-    text = control.sub(_visible, text)
-    text = _MARKER.sub("## ", text)
-    text = _COMMAND.sub(r"\1: ", text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    for _ in range(_PASSES):  # what is made visible, or cut, may bring a pattern to light
+        before = text
+        text = control.sub(_visible, _mask(text))
+        text = _COMMAND.sub(r"\1: ", _MARKER.sub("## ", text))
+        text = text if len(text) <= limit else text[: limit - 1] + "…"
+        if text == before:
+            break
+    return text
 
 
 def _mask(text: str) -> str:
@@ -180,7 +185,9 @@ def _mask(text: str) -> str:
     for words, pattern, change in _SECRETS:
         if any(word in lower for word in words):
             text = pattern.sub(change, text)
-    return _BASE64_LINE.sub(_keep_ends, text) if len(text) >= 60 else text  # noqa: PLR2004
+    if "kind" in lower and _SECRET_OBJECT.search(text):
+        text = _DATA.sub(_mask_data, text)
+    return _BASE64_LINE.sub(_keep_ends, text) if len(text) >= _LONG else text
 
 
 def is_secret_name(name: str) -> bool:
