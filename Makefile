@@ -6,6 +6,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+# Under `nimble-watch run` each phase is a make of its own, which would say each time which folder it enters.
+MAKEFLAGS += --no-print-directory
 
 phases   := discover prereqs install verify cleanup
 targets  := help all $(phases) session-init session-summary session-compare \
@@ -20,7 +22,7 @@ tools := $(venv)/bin
 ifeq ($(wildcard deploy/phases/_lib.sh),)
   $(error this Makefile works in its own folder only, and $(CURDIR) is another: try make -C FOLDER-OF-THE-MAKEFILE)
 endif
-unknown_targets := $(filter-out $(targets) $(stamp),$(MAKECMDGOALS))
+unknown_targets := $(filter-out $(targets) $(stamp) __nimble-watch-%,$(MAKECMDGOALS))
 ifneq ($(unknown_targets),)
   $(error there is no target $(unknown_targets) here; there are: $(targets).  `make help` explains them)
 endif
@@ -158,6 +160,16 @@ types: $(stamp) ## mypy --strict
 
 contracts: $(stamp) ## imports point down only
 	$(tools)/lint-imports
+
+# uv only here, and only to look up hashes; it leaves no lock of its own, which would say where packages came from.
+# hatchling needs editables for the editable install, and says so only when it builds.
+lock: $(stamp) ## look up anew which packages fit pyproject.toml, and their hashes
+	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(tools)/python -m pip install --quiet --disable-pip-version-check --target "$$folder" uv; \
+	sed '/^$$/q' .ci/requirements.lock >"$$folder/lock"; \
+	echo editables | "$$folder/bin/uv" pip compile --quiet --python-version 3.11 --group dev --generate-hashes \
+	    --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml - >>"$$folder/lock"; \
+	cat "$$folder/lock" >.ci/requirements.lock
 
 # The stamp is made last, so that a setup that was broken off is done again.
 $(stamp): .ci/requirements.lock pyproject.toml

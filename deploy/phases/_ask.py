@@ -4,6 +4,7 @@ Standard library only, so that any Python 3 will do.  Ends with 0 when the quest
 sentence on stderr.
 """
 
+# ruff: noqa: INP001 - started by its path, part of no package
 from __future__ import annotations
 
 import argparse
@@ -31,9 +32,11 @@ def ask(url: str, body: dict[str, Any] | None = None, timeout: float = 10) -> st
         with _direct.open(request, timeout=timeout) as answer:
             return str(answer.read(1 << 20), "utf-8", "replace")
     except urllib.error.HTTPError as error:
-        raise NoAnswerError(f"{url} answered {error.code}: {error.read(500).decode('utf-8', 'replace').strip()}") from error
+        said = error.read(500).decode("utf-8", "replace").strip()
+        raise NoAnswerError(f"{url} answered {error.code}: {said}") from error
     except (OSError, HTTPException) as error:
-        raise NoAnswerError(f"{url} did not answer: {getattr(error, 'reason', error) or type(error).__name__}") from error
+        why = getattr(error, "reason", error) or type(error).__name__
+        raise NoAnswerError(f"{url} did not answer: {why}") from error
 
 
 def wait_until_ready(base: str, seconds: float) -> None:
