@@ -1,0 +1,242 @@
+"""Which session a command belongs to, decided and claimed before the child starts, by a handful of system calls.
+
+A session is open while its folder `.journal/SESSION_ID/` exists.  Making that folder is the claim: `mkdir` has one
+winner, so two commands in the same second get two sessions.  The file `lock` in it says that a command is at work:
+
+- held exclusively: a `run` or `exec` has the session to itself; nobody from outside joins it;
+- held shared: commands that joined, or that will leave the session open;
+- there, but held by nobody: its owner died; `abandoned` names such sessions, for somebody to close them;
+- not there: left open for the next command (`session init`, `--leave-open`).
+
+An inner command (NIMBLE_WATCH_SESSION and NIMBLE_WATCH_DEPTH are set by the outer one) joins whatever the lock says:
+the outer one holds it.  Standard library only, and only its cheap parts: this runs on the way to the child.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+JOURNALS = ".journal"
+_SILENCE = 24 * 3600.0  # a session that a shell left open ends after a day in which nobody wrote to it
+_TRIES = 100
+_SHAPE = "session-99999999-999999"
+
+
+class Claim:
+    """What was found: the session (none where nothing can be written), its folders, and how it is held."""
+
+    __slots__ = ("directory", "joined", "lock", "session", "warning")
+
+    def __init__(self, directory: str, session: str | None, *, joined: bool, lock: int | None, warning: str) -> None:
+        self.directory = directory
+        self.session = session
+        self.joined = joined
+        self.lock = lock
+        self.warning = warning
+
+    @property
+    def journal(self) -> str:
+        """The folder of the session's journals."""
+        return journal_folder(self.directory, self.session or "")
+
+
+def sessions_directory(given: str | None, environ: dict[bytes, bytes]) -> str:
+    """Give the folder of the sessions: as given, else NIMBLE_WATCH_SESSIONS, else ~/.nimble-oke/sessions."""
+    named = given or os.fsdecode(environ.get(b"NIMBLE_WATCH_SESSIONS", b""))
+    if named:
+        return os.path.abspath(named)
+    home = os.path.expanduser("~")  # falls back to the password database where HOME is not set
+    return os.path.join(home, ".nimble-oke", "sessions") if os.path.isabs(home) else _fallback()
+
+
+def journal_folder(directory: str, session: str) -> str:
+    """Give the folder that holds a session's journals while it is open."""
+    return os.path.join(directory, JOURNALS, session)
+
+
+def is_session_id(text: str) -> bool:
+    """Tell whether a text is `session-YYYYMMDD-HHMMSS` with an optional `-N`; anything else never touches a path."""
+    shape = "".join("9" if letter in "0123456789" else letter for letter in text)
+    stamp, number = shape[: len(_SHAPE)], shape[len(_SHAPE) :]
+    return stamp == _SHAPE and number in ("", "-9", "-99", "-999")
+
+
+def claim(
+    directory: str, environ: dict[bytes, bytes], *, now: float, fresh: bool = False, leave_open: bool = False
+) -> Claim:
+    """Join the open session, or make one of our own.
+
+    `fresh` (for `run`) joins only a session that has no phases yet.  Never raises: where nothing can be written the
+    claim falls back to a folder of ours among the temporary files, and says so in its `warning`.
+    """
+    try:
+        found = _join(directory, environ, now=now, fresh=fresh)
+        return found or _make(directory, now=now, leave_open=leave_open, warning="")
+    except OSError as error:
+        why = f"cannot write sessions to {directory}: {error.strerror}"
+    instead = _fallback()
+    if instead != directory:
+        try:
+            os.makedirs(instead, 0o700, exist_ok=True)
+            if os.lstat(instead).st_uid != os.geteuid():
+                raise PermissionError(1, "it belongs to somebody else", instead)
+            return _make(instead, now=now, leave_open=leave_open, warning=f"{why}; this one goes to {instead}")
+        except OSError:
+            pass
+    return Claim(directory, None, joined=False, lock=None, warning=f"{why}; this run is not recorded")
+
+
+def release(held: Claim) -> None:
+    """Leave a session open for the next command: take the lock file away unless others are at work in it too."""
+    if held.lock is None or held.session is None:
+        return
+    for _ in range(3):  # somebody who only looks holds it for microseconds
+        try:
+            fcntl.flock(held.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(os.path.join(held.journal, "lock"))
+        except OSError:
+            time.sleep(0.001)
+        else:
+            return
+
+
+def mark_phases(held: Claim) -> None:
+    """Note that at least one phase ran, so that a later `run` starts a session of its own."""
+    try:
+        os.close(os.open(os.path.join(held.journal, "phases"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return
+
+
+def abandoned(directory: str, *, now: float, but: str | None = None) -> list[str]:
+    """Name the sessions that somebody should close: their owner died, or a day has passed without a word."""
+    return [
+        name
+        for name in _open_sessions(directory)
+        if name != but and (_locked(directory, name) == "dead" or _silent(directory, name, now))
+    ]
+
+
+def in_the_way(directory: str, held: Claim) -> list[str]:
+    """Name the sessions left open that `run` replaces by its own: they are ended."""
+    return [
+        name
+        for name in _open_sessions(directory)
+        if name != held.session and not held.joined and _locked(directory, name) == "free"
+    ]
+
+
+def _fallback() -> str:
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  made 0700, and refused when it belongs to somebody else
+    return os.path.join(folder, f"nimble-watch-{os.geteuid()}", "sessions")
+
+
+def _join(directory: str, environ: dict[bytes, bytes], *, now: float, fresh: bool) -> Claim | None:
+    named = os.fsdecode(environ.get(b"NIMBLE_WATCH_SESSION", b""))
+    inner = bool(environ.get(b"NIMBLE_WATCH_DEPTH"))
+    if named and is_session_id(named) and os.path.isdir(journal_folder(directory, named)):
+        if inner:
+            return Claim(directory, named, joined=True, lock=None, warning="")
+    else:
+        named = next(iter(_open_sessions(directory)), "")
+    if not named or not os.listdir(journal_folder(directory, named)) or _silent(directory, named, now):
+        return None  # an empty folder is one that somebody is about to lock
+    if fresh and os.path.exists(os.path.join(journal_folder(directory, named), "phases")):
+        return None
+    lock = _share(directory, named)
+    return None if lock is None else Claim(directory, named, joined=True, lock=lock, warning="")
+
+
+def _make(directory: str, *, now: float, leave_open: bool, warning: str) -> Claim:
+    journals = os.path.join(directory, JOURNALS)
+    ready = os.path.join(journals, f".lock-{os.getpid()}")
+    try:
+        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        os.makedirs(journals, 0o700, exist_ok=True)
+        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH if leave_open else fcntl.LOCK_EX)
+        session = _new_folder(directory, time.strftime("session-%Y%m%d-%H%M%S", time.gmtime(now)))
+        os.rename(ready, os.path.join(journals, session, "lock"))  # appears held: never seen as one whose owner died
+    except OSError:
+        os.close(lock)
+        raise
+    return Claim(directory, session, joined=False, lock=lock, warning=warning)
+
+
+def _new_folder(directory: str, stamp: str) -> str:
+    for number in range(1, _TRIES):
+        session = stamp if number == 1 else f"{stamp}-{number}"
+        if os.path.exists(os.path.join(directory, f"{session}.json")):
+            continue  # it has ended already: the name is taken
+        try:
+            os.mkdir(journal_folder(directory, session), 0o700)
+        except FileExistsError:
+            continue
+        return session
+    raise FileExistsError(17, f"{_TRIES} sessions in one second", directory)
+
+
+def _open_sessions(directory: str) -> list[str]:
+    """Give the open sessions, newest first."""
+    try:
+        names = os.listdir(os.path.join(directory, JOURNALS))
+    except OSError:
+        return []
+    return sorted(filter(is_session_id, names), key=_age, reverse=True)
+
+
+def _age(session: str) -> tuple[str, int]:
+    _, day, second, *number = session.split("-")
+    return day + second, int(number[0]) if number else 1
+
+
+def _share(directory: str, session: str) -> int | None:
+    """Take a share of the lock of a session left open; none if somebody has it alone, or died with it."""
+    path = os.path.join(journal_folder(directory, session), "lock")
+    for _ in range(_TRIES):
+        state = _locked(directory, session)
+        if state in ("alone", "dead"):
+            return None
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return lock
+        except OSError:
+            pass
+        os.close(lock)  # somebody took it away, or alone, between our two looks
+    return None
+
+
+def _locked(directory: str, session: str) -> str:
+    """Tell how a session is held: `alone`, `shared`, `dead` (its owner died) or `free`."""
+    try:
+        lock = os.open(os.path.join(journal_folder(directory, session), "lock"), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return "free"
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return "alone"
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return "shared"
+        return "dead" if os.fstat(lock).st_nlink else "free"
+    finally:
+        os.close(lock)
+
+
+def _silent(directory: str, session: str, now: float) -> bool:
+    """Tell whether nobody holds the session and nobody wrote to it for a day."""
+    folder = journal_folder(directory, session)
+    try:
+        newest = max([os.stat(folder).st_mtime, *(entry.stat().st_mtime for entry in os.scandir(folder))])
+    except OSError:
+        return False
+    return now - newest > _SILENCE and _locked(directory, session) in ("free", "dead")

@@ -1,0 +1,63 @@
+"""`exec` and `run`: from the words that were typed to the order the launcher carries out."""
+
+from __future__ import annotations
+
+import os
+
+from nimble_watch.cli.options import parse
+from nimble_watch.errors import UsageError
+from nimble_watch.launcher import Order, Step, launch
+from nimble_watch.runner import is_dry, is_make
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from nimble_watch.cli.options import Parsed
+
+_LONGEST = 100  # a phase's name stands in tables
+
+
+def wrap(command: str, words: list[str]) -> int:  # noqa: RET503  the launcher never comes back
+    """Carry out `exec` or `run`; comes back only with help shown, or when there is nothing to do."""
+    parsed = parse(command, words)
+    if parsed.help:
+        from nimble_watch.cli.help import wrapper_help
+
+        print(wrapper_help(command))
+        return 0
+    dry = is_dry(dict(os.environb))
+    if command == "exec":
+        if dry and b"MAKELEVEL" in os.environb and parsed.after and not is_make(parsed.after[0]):
+            return 0  # under `make -n`, -q and -t a recipe's command is not run; our `+` must not change that
+        _exec(parsed, dry=dry)
+    from nimble_watch.cli.workflow import run
+
+    run(parsed, dry=dry)
+
+
+def _exec(parsed: Parsed, *, dry: bool) -> NoReturn:
+    if not parsed.after:
+        raise UsageError("exec needs a command", advise="type `nimble-watch exec --phase NAME -- COMMAND`")
+    phase = parsed.values.get("phase") or os.environ.get("NIMBLE_WATCH_PHASE") or _name_of(parsed.after[0])
+    check_phase(phase)
+    launch(
+        Order(
+            "exec",
+            [Step(phase, parsed.after)],
+            parsed.values,
+            operation=parsed.values.get("operation") or phase,
+            recorded=not dry,
+        )
+    )
+
+
+def check_phase(phase: str) -> None:
+    """Refuse what cannot be the name of a phase: it stands in files and tables."""
+    if not phase or len(phase) > _LONGEST or not phase.isprintable() or phase.startswith("-") or " " in phase:
+        raise UsageError(f"{phase!r} cannot be the name of a phase", advise="use letters, digits, - and _")
+
+
+def _name_of(program: str) -> str:
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in program.rpartition("/")[2])
+    return name.lstrip("-.")[:_LONGEST] or "command"

@@ -1,0 +1,213 @@
+"""Process one: starts the child at once, owns its signals, its output and its end, and tells the observer.
+
+Standard library only, and before the child starts only its cheap parts: `start` and `nimble_watch.claim`.  Everything
+else is imported while the child is already running: `tap` copies its output, `relay` follows its signals and its end,
+`link` is the way to the observer, `edges` remembers what happened for the case that the observer does not.
+
+Whatever goes wrong on our side after the start (no room on disk, no observer, an observer that hangs) costs one warning
+and never changes how the child ends, nor how we end: as the child did.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from nimble_watch.claim import Claim, claim, sessions_directory
+from nimble_watch.errors import NimbleWatchError, NotStartedError
+from nimble_watch.launcher.start import (
+    Pipe,
+    Signals,
+    child_environment,
+    guard_standard_descriptors,
+    has_terminal,
+    sinks,
+    spawn,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, NoReturn
+else:
+    import _signal as signal
+
+
+class Step:
+    """One phase to run: its name and the command, as it is started."""
+
+    __slots__ = ("argv", "phase")
+
+    def __init__(self, phase: str, argv: list[str]) -> None:
+        self.phase = phase
+        self.argv = argv
+
+
+class Order:
+    """What is to be run, and how; `options` goes to the observer as it is."""
+
+    def __init__(
+        self,
+        mode: str,
+        steps: list[Step],
+        options: dict[str, Any],
+        *,
+        operation: str,
+        finally_: list[Step] | None = None,
+        recorded: bool = True,
+    ) -> None:
+        self.mode = mode
+        self.steps = steps
+        self.options = options
+        self.operation = operation
+        self.finally_ = finally_ or []
+        self.recorded = recorded
+
+    def flag(self, name: str) -> bool:
+        """Tell whether an option without a value was given."""
+        return bool(self.options.get(name))
+
+    def seconds(self, name: str) -> float | None:
+        """Give an option that is a duration."""
+        value = self.options.get(name)
+        return None if value is None else float(value)
+
+
+def launch(order: Order) -> NoReturn:
+    """Run the steps and end this process as the first of them that failed ended."""
+    parent = os.getppid()
+    signals = Signals()
+    guard_standard_descriptors()
+    environ = child_environment()
+    terminal = has_terminal()
+    stderr = _stderr_of_observer(order)
+    held = _claim(order, environ)
+    inner = held is not None and _is_inner(order, environ)
+    found, files = sinks()
+    if held is None or inner or order.flag("passthrough") or order.flag("survive"):
+        found = []  # where we may die before the child, or nobody looks, it writes to its reader itself
+    pipes = [Pipe(targets) for targets in found]
+    waiting = signal.sigpending() & {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+    if waiting:  # asked to end before there is a child that could be told
+        if held is not None:
+            _withdraw(held)
+        die_by(min(waiting))
+    try:
+        began = time.monotonic(), time.time()
+        first = _spawn(order.steps[0], environ, signals, held=held, pipes=pipes, terminal=terminal)
+    except NotStartedError as error:
+        if held is not None:
+            _withdraw(held)
+        say(str(error))
+        os._exit(error.exit_code)
+
+    # From here on the child is running, and whatever we import costs it nothing.
+    from nimble_watch.launcher.session import Conduct
+
+    conduct = Conduct(
+        order,
+        signals,
+        held=held,
+        inner=inner,
+        pipes=pipes,
+        files=files,
+        terminal=terminal,
+        parent=parent,
+        stderr=stderr,
+    )
+    conduct.begin(first, *began)
+    conduct.run(lambda step: _spawn(step, environ, signals, held=held, pipes=pipes, terminal=terminal))
+
+
+def say(sentence: str) -> None:
+    """Write one line of ours to stderr; a full or closed one is nobody's problem."""
+    try:
+        os.write(2, f"nimble-watch: {sentence}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
+
+
+def die_by(number: int) -> NoReturn:
+    """End by a signal, as the child did, so that shells, make and CI see the same; without a core file of ours."""
+    import resource  # only at the very end
+
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    except (OSError, ValueError):
+        pass  # fall through: the first process of a container cannot be ended by its own signals
+    os._exit(128 + number)
+
+
+def _spawn(
+    step: Step,
+    environ: dict[bytes, bytes],
+    signals: Signals,
+    *,
+    held: Claim | None,
+    pipes: list[Pipe],
+    terminal: bool,
+) -> int:
+    ours = {b"NIMBLE_WATCH_PHASE": os.fsencode(step.phase)}
+    if held is not None and held.session is not None:
+        ours[b"NIMBLE_WATCH_SESSION"] = held.session.encode()
+        ours[b"NIMBLE_WATCH_SESSIONS"] = os.fsencode(held.directory)
+        ours[b"NIMBLE_WATCH_DEPTH"] = str(_depth(environ) + 1).encode()
+    outputs = {target: pipe.write for pipe in pipes for target in pipe.targets}
+    return spawn(step.argv, {**environ, **ours}, signals, own_group=not terminal, outputs=outputs)
+
+
+def _stderr_of_observer(order: Order) -> int:
+    """Give the descriptor to which our lines go: stderr, the log file, or nowhere."""
+    path = order.options.get("log_file")
+    if path:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise NimbleWatchError(
+                f"cannot write the log file: {error.strerror}", where=str(path), advise="name another --log-file"
+            ) from error
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if order.flag("quiet") else 2
+
+
+def _claim(order: Order, environ: dict[bytes, bytes]) -> Claim | None:
+    if not order.recorded:
+        return None
+    held = claim(
+        sessions_directory(order.options.get("sessions"), environ),
+        environ,
+        now=time.time(),
+        fresh=order.mode == "run",
+        leave_open=order.flag("leave_open"),
+    )
+    if held.warning and not order.flag("quiet"):
+        say(held.warning)
+    return held
+
+
+def _is_inner(order: Order, environ: dict[bytes, bytes]) -> bool:
+    """Tell whether an outer run or exec of the same phase watches already."""
+    return (
+        order.mode == "exec"
+        and _depth(environ) > 0
+        and os.fsdecode(environ.get(b"NIMBLE_WATCH_PHASE", b"")) == order.steps[0].phase
+    )
+
+
+def _depth(environ: dict[bytes, bytes]) -> int:
+    text = environ.get(b"NIMBLE_WATCH_DEPTH", b"0")
+    return min(int(text), 999) if text.isdigit() else 0
+
+
+def _withdraw(held: Claim) -> None:
+    """Take back a claim under which nothing was started."""
+    if held.session is None or held.joined:
+        return
+    try:
+        os.unlink(os.path.join(held.journal, "lock"))
+        os.rmdir(held.journal)
+    except OSError:
+        return

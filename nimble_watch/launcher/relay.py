@@ -1,0 +1,283 @@
+"""Following one child from its start to its end: each signal reaches it exactly once, and we stop when it stops.
+
+With a controlling terminal the child is in our group, and whatever the kernel sends (Ctrl-C, hang-up, `si_code` > 0)
+has reached it already; only what somebody sent to us by `kill` is passed on.  Without one the child leads a group of
+its own, so that a signal to us, or to our whole group, is passed on once, to all of it.
+
+Job control: we never stop on Ctrl-Z ourselves.  The child decides (vim first restores the screen), and when it has
+stopped by TSTP, TTIN or TTOU we stop by the same signal, so that the shell sees what it would see without us.  A child
+stopped by SIGSTOP from outside stops alone: somebody else will continue it.
+
+Everything here happens in the main thread, woken by signals alone; our threads leave a note and send WAKE.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
+from nimble_watch.launcher.tree import is_stopped, send_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
+
+CANCELLING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+NAMES = {
+    number: name[3:]
+    for name, number in sorted(vars(signal).items(), reverse=True)
+    if name.startswith("SIG") and not name.startswith("SIG_") and name not in ("SIGCLD", "SIGPOLL", "SIGRTMIN")
+}
+_STOP_SEQUENCE = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+class Notes:
+    """What our threads tell the main one: notes in order, and a signal that wakes it."""
+
+    def __init__(self) -> None:
+        self.box: deque[tuple[str, Any]] = deque()
+        self._main = os.getpid()
+
+    def leave(self, what: str, value: Any = None) -> None:
+        """Leave a note and wake the main thread."""
+        self.box.append((what, value))
+        os.kill(self._main, WAKE)
+
+
+class Ending:
+    """How a child ended, and how long it took."""
+
+    __slots__ = ("began", "cancelled", "code", "killed", "paused", "seconds", "signal", "stopped", "suspended", "time")
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.time = 0.0
+        self.seconds = 0.0
+        self.paused = 0.0
+        self.suspended = 0.0
+        self.code: int | None = None
+        self.signal: int | None = None
+        self.stopped = ""  # why we ended it: timeout, fail-fast, budget, cancellation
+        self.killed = False  # INT and TERM were not enough
+        self.cancelled = False  # a signal that asks to end reached us, or our parent is gone
+
+    @property
+    def result(self) -> str:
+        """The word for it, as OpenTelemetry's conventions have it."""
+        if self.stopped == "timeout":
+            return "timeout"
+        if self.code == 0:
+            return "success"
+        return "cancellation" if self.cancelled else "failure"
+
+    @property
+    def status(self) -> int:
+        """The exit status that stands for it, where it is not a signal that we raise on ourselves."""
+        if self.stopped in _STATUS:
+            return 128 + signal.SIGKILL if self.killed and self.stopped == "timeout" else _STATUS[self.stopped]
+        return 128 + self.signal if self.signal is not None else self.code or 0
+
+
+_STATUS = {"timeout": 124, "fail-fast": 121, "budget": 122}
+
+
+class Relay:
+    """The main thread's loop over the signals, for one child after the other."""
+
+    def __init__(self, signals: Signals, notes: Notes, *, terminal: bool, tell: Callable[..., None]) -> None:
+        self.signals = signals
+        self.notes = notes
+        self.terminal = terminal
+        self.tell = tell
+        self.on_note: Callable[[str, Any], None] = lambda _what, _value: None
+        self._child = 0
+        self._paused_at: float | None = None
+        self._asked_to_stop = False
+        self._next = 0
+        self._next_at: float | None = None
+        self._grace = 0.0
+        self._asked: int | None = None
+        self._ending = Ending()
+
+    def follow(self, child: int, began: float, *, limit: float | None, grace: float) -> Ending:
+        """Wait for the child's end; at `limit` (monotonic) its time is up, `grace` lies between INT, TERM and KILL."""
+        self._child = child
+        self._ending = ending = Ending()
+        ending.began = began
+        asleep = _asleep()
+        self._paused_at, self._next, self._next_at, self._grace = None, 0, None, grace
+        while not self._look():
+            deadline = self._next_at if self._next_at is not None else limit
+            info = self._next_signal(deadline)
+            if info is None:
+                if self._next_at is None:
+                    limit = None
+                    self.stop("timeout")
+                elif time.monotonic() >= self._next_at:
+                    self._escalate()
+            elif info.si_signo == WAKE:
+                self._read_notes()
+            elif info.si_signo != signal.SIGCHLD:
+                self._pass_on(info)
+        ending.time = time.time()
+        ending.seconds = max(0.0, time.monotonic() - began - ending.paused)
+        ending.suspended = max(0.0, _asleep() - asleep)
+        self._child = 0
+        return ending
+
+    def wait(self, done: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait, with no child, until something is done; false when time is up or somebody asks us to end."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not done():
+            info = self._next_signal(deadline)
+            if info is not None and info.si_signo in CANCELLING:
+                self._asked = info.si_signo
+            if info is None or info.si_signo in CANCELLING:
+                return done()
+            if info.si_signo == WAKE:
+                self._read_notes()
+        return True
+
+    def asked_to_end(self) -> bool:
+        """Tell whether somebody asked us to end: while a child ran, or now that none does."""
+        if not self._child and self._asked is None:
+            waiting = signal.sigpending() & set(CANCELLING)
+            self._asked = min(waiting) if waiting else None
+        return self._asked is not None or self._ending.result == "cancellation"
+
+    def cut_short(self) -> Ending | None:
+        """Give the end that stands for being asked to end while no child was there to be told."""
+        if self._asked is None:
+            return None
+        ending = Ending()
+        ending.signal, ending.cancelled = self._asked, True
+        return ending
+
+    def stop(self, why: str) -> None:
+        """Begin to stop the child and all below it: INT, then TERM, then KILL."""
+        if self._child and not self._ending.stopped:
+            self._ending.stopped = why
+            self._ending.cancelled = self._ending.cancelled or why == "cancellation"
+            self._escalate()
+
+    def _escalate(self) -> None:
+        number = _STOP_SEQUENCE[self._next]
+        self._next_at = None
+        if self._next + 1 < len(_STOP_SEQUENCE):
+            self._next += 1
+            self._next_at = time.monotonic() + self._grace
+        else:
+            self._ending.killed = True
+        send_all(number, self._child, self._group())
+        self.tell("signalled", signal=NAMES.get(number, str(number)))
+
+    def _group(self) -> int | None:
+        return None if self.terminal else self._child
+
+    def _next_signal(self, deadline: float | None) -> Any:
+        if deadline is None:
+            return signal.sigwaitinfo(self.signals.taken)
+        return signal.sigtimedwait(self.signals.taken, max(0.0, deadline - time.monotonic()))
+
+    def _read_notes(self) -> None:
+        while self.notes.box:
+            what, value = self.notes.box.popleft()
+            if what == "parent-gone":
+                self._ending.cancelled = True
+                self.stop("cancellation")
+            elif what == "stop":
+                self.stop(value)
+            else:
+                self.on_note(what, value)
+
+    def _pass_on(self, info: Any) -> None:
+        number = info.si_signo
+        from_somebody = info.si_code <= 0
+        if number == signal.SIGCONT:
+            if not self.terminal or is_stopped(self._child):
+                self._send(number)
+            return
+        if number in CANCELLING:
+            self._ending.cancelled = True
+            self.tell("signalled", signal=NAMES[number])
+        if number in JOB_CONTROL:
+            self._asked_to_stop = True
+        if from_somebody or not self.terminal:
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        try:
+            if self.terminal:
+                os.kill(self._child, number)
+            else:
+                os.killpg(self._child, number)
+        except OSError:
+            return  # it has just ended
+
+    def _look(self) -> bool:
+        """See what became of the child; true once it has ended."""
+        if os.getpid() == 1:
+            self._reap_strangers()
+        while True:
+            try:
+                found = os.waitid(os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+            except ChildProcessError:
+                self._ending.code = 0  # somebody else collected it; its status is lost
+                return True
+            if found is None:
+                return False
+            if found.si_code == os.CLD_EXITED:
+                self._ending.code = found.si_status
+            elif found.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
+                self._ending.signal = found.si_status
+            elif found.si_code == os.CLD_STOPPED:
+                self._pause(found.si_status)
+                continue
+            else:
+                self._resume()
+                continue
+            self._resume()
+            return True
+
+    def _pause(self, number: int) -> None:
+        if self._paused_at is None:
+            self._paused_at = time.monotonic()
+            self.tell("paused")
+        if number in JOB_CONTROL and number in self.signals.taken and (self.terminal or self._asked_to_stop):
+            self._asked_to_stop = False
+            if is_stopped(self._child):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+                os.kill(os.getpid(), number)  # here we stand still until somebody continues the job
+                signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+
+    def _resume(self) -> None:
+        if self._paused_at is not None:
+            self._ending.paused += time.monotonic() - self._paused_at
+            self._paused_at = None
+            self.tell("resumed")
+
+    def _reap_strangers(self) -> None:
+        """Collect the orphans that a container's first process inherits, but never the child itself."""
+        while (found := _zombie()) not in (None, self._child):
+            os.waitpid(found or 0, os.WNOHANG)
+
+
+def _zombie() -> int | None:
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if found is None else found.si_pid
+
+
+def _asleep() -> float:
+    """Seconds that the machine has slept since it started; the monotonic clock leaves them out."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

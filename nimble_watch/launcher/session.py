@@ -1,0 +1,326 @@
+"""The conduct of one command from the start of its first child: phase after phase, then the end.
+
+The observer is told every edge as it happens.  The same edges are kept here, because the observer may be gone at the
+end: then they are written to the journal by us, and a new observer is started that closes the session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from nimble_watch.claim import Claim, abandoned, in_the_way, mark_phases, release
+from nimble_watch.errors import NotStartedError
+from nimble_watch.launcher import Order, Step, die_by, say
+from nimble_watch.launcher.link import Link, spawn_closer
+from nimble_watch.launcher.relay import NAMES, Ending, Notes, Relay
+from nimble_watch.launcher.start import Pipe, Signals
+from nimble_watch.launcher.tap import Feed, Tap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
+
+VERSION = 1
+_CLOSED_AT_ONCE = 3  # a command is not held up by what others left behind; the next one closes more
+_GRACE = 10.0  # between INT, TERM and KILL, unless --kill-after says otherwise
+
+
+class Conduct:
+    """One run or exec, from its first child's start to our own end."""
+
+    def __init__(
+        self,
+        order: Order,
+        signals: Signals,
+        *,
+        held: Claim | None,
+        inner: bool,
+        pipes: list[Pipe],
+        files: list[tuple[int, int]],
+        terminal: bool,
+        parent: int,
+        stderr: int,
+    ) -> None:
+        self.order = order
+        self.held = held
+        self.inner = inner
+        self.taps = [Tap(pipe) for pipe in pipes]
+        self.terminal = terminal
+        self.edges: list[dict[str, Any]] = []
+        self.notes = Notes()
+        self.link = Link(self.notes)
+        self.relay = Relay(signals, self.notes, terminal=terminal, tell=self.link.tell)
+        self._ignored = signals.ignored
+        self._parent = parent
+        self._stderr = stderr
+        self._files = files
+        self._first = 0
+        self._began = (0.0, 0.0)
+
+    def begin(self, child: int, monotonic: float, now: float) -> None:
+        """Take the first child, which is running already, and start everything around it."""
+        self._first = child
+        self._began = (monotonic, now)
+        watched = self.held is not None and not self.inner
+        if watched:
+            self._start_observer()
+        feed = self.link.feed
+        for tap in self.taps:
+            tap.start(feed or _nowhere(), lambda: self.notes.leave("tap"))
+        self.link.serve(parent=self._parent if self._cancelled_with_parent() else None)
+        if self._cancelled_with_parent() and os.getppid() != self._parent:
+            self.notes.leave("parent-gone")
+
+    def run(self, start: Callable[[Step], int]) -> NoReturn:
+        """Follow the first child, start the others in turn, and end as the first that failed."""
+        failed: Ending | None = None
+        last = Ending()
+        for place, step in enumerate(self.order.steps):
+            if (failed is not None and not self.order.flag("keep_going")) or self.relay.asked_to_end():
+                self._skip(step)
+                continue
+            last = self._first_one(step) if place == 0 else self._one(step, start)
+            if last.result != "success" and failed is None:
+                failed = last
+        for step in self.order.finally_:
+            last = self._one(step, start)
+            if last.result != "success" and failed is None:
+                failed = last
+        self._finish(failed or self.relay.cut_short() or last)
+
+    # -- phases ------------------------------------------------------------------------------------------------------
+
+    def _first_one(self, step: Step) -> Ending:
+        monotonic, now = self._began
+        return self._follow(step, self._first, monotonic, now)
+
+    def _one(self, step: Step, start: Callable[[Step], int]) -> Ending:
+        monotonic, now = time.monotonic(), time.time()
+        try:
+            child = start(step)
+        except NotStartedError as error:
+            say(str(error))
+            ending = Ending()
+            ending.code, ending.began, ending.time = error.exit_code, monotonic, now
+            self._edge("phase-started", step, time=now, monotonic=monotonic, argv=step.argv, pid=None)
+            self._ended(step, ending, result="error")
+            return ending
+        return self._follow(step, child, monotonic, now)
+
+    def _follow(self, step: Step, child: int, monotonic: float, now: float) -> Ending:
+        self._edge(
+            "phase-started",
+            step,
+            time=now,
+            monotonic=monotonic,
+            argv=step.argv,
+            pid=child,
+            group=None if self.terminal else child,
+            cwd=_cwd(),
+            files=_files(self._files),
+        )
+        if self.held is not None and self.held.session is not None and not self.inner:
+            mark_phases(self.held)
+        limit = self.order.seconds("timeout")
+        ending = self.relay.follow(
+            child,
+            monotonic,
+            limit=None if limit is None else monotonic + limit,
+            grace=self.order.seconds("kill_after") or _GRACE,
+        )
+        self._settle()
+        self._ended(step, ending, result=ending.result)
+        return ending
+
+    def _ended(self, step: Step, ending: Ending, *, result: str) -> None:
+        self._edge(
+            "phase-ended",
+            step,
+            time=ending.time,
+            monotonic=time.monotonic(),
+            exit=ending.code,
+            signal=None if ending.signal is None else NAMES.get(ending.signal, str(ending.signal)),
+            result=result,
+            duration=round(ending.seconds, 6),
+            paused=round(ending.paused, 6),
+            suspended=round(ending.suspended, 3),
+            stopped=ending.stopped or None,
+        )
+
+    def _skip(self, step: Step) -> None:
+        self._edge("phase-ended", step, time=time.time(), monotonic=time.monotonic(), result="skip", exit=None,
+                   signal=None, duration=0.0, paused=0.0)  # fmt: skip
+
+    def _settle(self) -> None:
+        """Let the observer have what the phase wrote before it is told of its end; a slow reader is not waited for."""
+        for tap in self.taps:
+            tap.settle()
+        self.relay.wait(lambda: all(tap.settled() for tap in self.taps), 0.25)
+
+    def _edge(self, kind: str, step: Step, **fields: Any) -> None:
+        edge = {"phase": step.phase, **fields}
+        self.edges.append({"type": kind, **edge})
+        self.link.tell(kind, **edge)
+
+    # -- the observer ------------------------------------------------------------------------------------------------
+
+    def _start_observer(self) -> None:
+        held = self.held
+        if held is None:
+            return
+        keep = [] if held.lock is None else [held.lock]
+        self.link.start(stderr=self._stderr, keep=keep)
+        self.link.tell(
+            "begin",
+            version=VERSION,
+            mode=self.order.mode,
+            session=held.session,
+            sessions=held.directory,
+            joined=held.joined,
+            operation=self.order.operation,
+            options=self.order.options,
+            terminal=self.terminal,
+            lock=held.lock,
+            launcher=os.getpid(),
+            time=self._began[1],
+            monotonic=self._began[0],
+        )
+
+    def _cancelled_with_parent(self) -> bool:
+        """Tell whether our parent's end cancels us: not with a terminal, nor in the background, nor under nohup."""
+        in_background = signal.SIGINT in self._ignored or signal.SIGHUP in self._ignored
+        return not self.terminal and not in_background and self._parent > 1
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _finish_taps(self) -> None:
+        """Pass on what the child wrote; whoever still holds the pipe gets a reader that stays."""
+        for tap in self.taps:
+            tap.finish()
+        self.relay.wait(lambda: all(tap.ended or tap.idle for tap in self.taps), None)
+        for tap in self.taps:
+            if not tap.ended:
+                tap.take_over()
+
+    def _finish(self, ending: Ending) -> NoReturn:
+        held = self.held
+        self._finish_taps()
+        leave_open = held is not None and (held.joined or self.order.flag("leave_open"))
+        if self.inner:
+            self._record_cause(ending)
+        elif held is not None:
+            self.link.tell("finish", result=ending.result, leave_open=leave_open)
+            if self.link.feed is not None:
+                self.link.feed.close(0.2)
+            self.relay.wait(lambda: self.link.finished or self.link.lost, self.link.wait_seconds())
+            self.link.end(patient=self.relay.asked_to_end())
+            if not self.link.finished:
+                self._keep_edges(ending, leave_open=leave_open)
+            if leave_open:
+                release(held)
+            self._close_others(held)
+        if ending.signal is not None and not ending.stopped and ending.signal != signal.SIGKILL:
+            die_by(ending.signal)
+        os._exit(ending.status)
+
+    def _keep_edges(self, ending: Ending, *, leave_open: bool) -> None:
+        """Write to the journal what the observer may not have written, and have the session closed."""
+        held = self.held
+        if held is None or held.session is None:
+            return
+        records = [_record(edge) for edge in self.edges]
+        if not held.joined:
+            started = {
+                "type": "session-started",
+                "time": self._began[1],
+                "session_id": held.session,
+                "operation": self.order.operation,
+                "environment": self.order.options.get("environment") or os.environ.get("ENVIRONMENT") or "dev",
+                "start_time": self._began[1],
+            }
+            records.insert(0, started)
+        if not leave_open:
+            records.append({"type": "session-ended", "time": time.time(), "result": ending.result})
+        self._write(held, "launcher", records)
+        if not leave_open:
+            spawn_closer(held.directory, held.session)
+        elif not self.order.flag("quiet"):
+            say(f"the watch was lost; the phase itself is recorded in {held.session}")
+
+    def _record_cause(self, ending: Ending) -> None:
+        """Tell the outer command how this one really ended: make turns every failure into 2."""
+        held = self.held
+        if held is None or held.session is None:
+            return
+        step = self.order.steps[0]
+        cause = {
+            "type": "phase-cause",
+            "time": ending.time,
+            "phase": step.phase,
+            "command": [os.path.basename(step.argv[0])],
+            "exit": ending.code,
+            "signal": None if ending.signal is None else NAMES.get(ending.signal, str(ending.signal)),
+        }
+        self._write(held, f"exec-{os.getpid()}", [cause])
+
+    def _write(self, held: Claim, writer: str, records: list[dict[str, Any]]) -> None:
+        lines = [json.dumps({"seq": seq, **record}) + "\n" for seq, record in enumerate(records, 1)]
+        path = os.path.join(held.journal, f"{writer}.jsonl")
+        try:
+            journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(journal, "".join(lines).encode("utf-8", "surrogateescape"))
+            os.fdatasync(journal)
+            os.close(journal)
+        except OSError as error:
+            if not self.order.flag("quiet"):
+                say(f"cannot record the phase in {path}: {error.strerror}")
+
+    def _close_others(self, held: Claim) -> None:
+        others = set(abandoned(held.directory, now=time.time(), but=held.session))
+        if self.order.mode == "run":
+            others.update(in_the_way(held.directory, held))
+        for session in sorted(others)[:_CLOSED_AT_ONCE]:
+            spawn_closer(held.directory, session)
+
+
+def _record(edge: dict[str, Any]) -> dict[str, Any]:
+    """Turn an edge into a journal record; of the command only the program's name, as arguments may hold secrets."""
+    if edge["type"] == "phase-started":
+        return {
+            "type": "phase-started",
+            "time": edge["time"],
+            "phase": edge["phase"],
+            "command": [os.path.basename(edge["argv"][0])],
+        }
+    kept = ("type", "time", "phase", "duration", "exit", "signal", "result", "paused")
+    return {name: edge[name] for name in kept if name in edge}
+
+
+def _nowhere() -> Feed:
+    return Feed(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+
+
+def _files(files: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Name the regular files that the child writes to, and from where on, for the observer to read them beside it."""
+    found: list[dict[str, Any]] = []
+    for number, offset in files:
+        try:
+            about = os.fstat(number)
+            path = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        found.append({"stream": number, "path": path, "device": about.st_dev, "inode": about.st_ino, "offset": offset})
+    return found
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
