@@ -259,6 +259,10 @@ class ClusterState:
         uid = self._names.get((kind, namespace, name))
         return self._refs.get(uid) if uid else None
 
+    def reference(self, uid: str) -> Ref | None:
+        """Give the object of that uid if it is there now."""
+        return self._refs.get(uid)
+
     def pod(self, reference: Ref) -> Pod | None:
         """Give a pod as last seen."""
         thing = self.get(reference)
@@ -344,6 +348,10 @@ class ClusterState:
                 yield child, pod
             else:
                 yield from self.pods_below(child)
+
+    def claimants(self, claim: Ref) -> list[Ref]:
+        """Give the pods that mount a claim."""
+        return list(self._refs_of(self._claimants.get((claim.namespace, claim.name), set())))
 
     def pods_on(self, node: str) -> Iterator[tuple[Ref, Pod]]:
         """Give the pods bound to a node."""

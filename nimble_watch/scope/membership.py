@@ -1,0 +1,329 @@
+"""How an object belongs to the phase: named, touched, reached, nearby, elsewhere.
+
+Evidence only ever adds; scope stays for the session.  Each signal costs the same however large the cluster is: an
+object is looked up by its name, its release and its owners.  Only a new piece of evidence, of which a phase has a
+handful, is compared with what is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from msgspec import Struct
+
+from nimble_watch.objects import KubeObject, Meta, Pod, Ref, Service, seconds
+from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
+from nimble_watch.signals import ClusterFound, Output, PhaseStarted, Seen, Signal
+from nimble_watch.state import ClusterState, claim_names
+
+_ROOTS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "ReplicaSet", "PersistentVolumeClaim", "Service")
+_CONTROLLERS = (
+    "controller",
+    "operator",
+    "scheduler",
+    "kubelet",
+    "provisioner",
+    "autoscaler",
+    "karpenter",
+    "node-fetcher",
+    "scripted",
+)
+_GITOPS = ("argocd", "argo-cd", "kustomize-controller", "helm-controller", "flux", "fleet")
+_INSTANCE = "app.kubernetes.io/instance"
+_UNCLEAR = 1.0  # seconds; object times have this grain
+
+
+class Level(IntEnum):
+    """How close an object is to the phase; only the last three can make it responsible."""
+
+    ELSEWHERE = 0
+    NEARBY = 1
+    REACHED = 2
+    TOUCHED = 3
+    NAMED = 4
+
+
+class Belonging(Struct, frozen=True):
+    """How an object belongs, and why, in words.
+
+    Unless `sure`, its trouble is at most waited for: it is neither priced nor does it end a phase.
+    """
+
+    level: Level
+    sure: bool = False
+    why: str = ""
+
+    @property
+    def ours(self) -> bool:
+        """Whether the phase is responsible at all."""
+        return self.level >= Level.REACHED
+
+
+_ELSEWHERE = Belonging(Level.ELSEWHERE)
+
+
+class _Touch(Struct, frozen=True):
+    """Who changed a root object since a phase began; `clear` unless it may have been just before."""
+
+    manager: str
+    group: str
+    gitops: bool
+    clear: bool
+
+
+class Scope:
+    """What is known of the phase's objects; `apply` takes what `state` took, after it."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._readers: dict[str, Reader] = {}
+        self._known: set[Evidence] = set()
+        self._named: set[tuple[str, str, str]] = set()
+        self._releases: set[tuple[str, str]] = set()
+        self._selected: list[Selected] = []
+        self._spaces: set[str] = set()
+        self._default = ""
+        self._in_default = False
+        self._started: float | None = None
+        self._touched: dict[str, _Touch] = {}
+        self._groups: dict[str, set[str]] = {}
+        self._entered: set[str] = set()
+        self._pods: dict[str, set[str]] = {}
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces that the phases work in."""
+        return frozenset(self._spaces | ({self._default} if self._in_default and self._default else set()))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing in the cluster is known to belong to any phase."""
+        return not self._entered
+
+    # -- taking signals in ---------------------------------------------------------------------------------------------
+
+    def apply(self, signal: Signal) -> tuple[Ref, ...]:
+        """Take a signal in; give the objects that belong to the phase from now on and did not before."""
+        match signal:
+            case Seen():
+                return tuple(self._seen(signal))
+            case Output():
+                reader = self._readers.get(signal.phase)
+                return tuple(self.learn(reader.line(signal.line))) if reader is not None else ()
+            case PhaseStarted():
+                self._readers[signal.phase] = Reader()
+                first = self._started is None
+                self._started = signal.at if self._started is None else self._started
+                again = list(self._look_back()) if first else []
+                return (*again, *self.learn(from_argv(signal.argv)))
+            case ClusterFound():
+                self._default = signal.namespace or "default"
+                return ()
+            case _:
+                return ()
+
+    def learn(self, evidence: Iterable[Evidence]) -> Iterator[Ref]:
+        """Take evidence in; give the known objects that it brings into scope."""
+        for piece in evidence:
+            if piece in self._known:
+                continue
+            self._known.add(piece)
+            before = self.namespaces
+            if piece.namespace:
+                self._spaces.add(piece.namespace)
+            else:
+                self._in_default = True
+            match piece:
+                case Named():
+                    self._named.add((piece.kind, piece.namespace, piece.name))
+                case Release():
+                    self._releases.add((piece.name, piece.namespace))
+                case Selected():
+                    self._selected.append(piece)
+                case Working():
+                    pass
+            if not isinstance(piece, Working) or self.namespaces != before:
+                yield from self._look_back()
+
+    def _look_back(self) -> Iterator[Ref]:
+        """Compare everything that a person may have made with the evidence: once per piece of evidence."""
+        for kind in _ROOTS:
+            for reference, thing in list(self._state.all_of(kind)):
+                if any(owner.controller for owner in thing.metadata.owner_references or ()):
+                    continue
+                self._touch(reference, thing, listed=False)
+                if reference.uid not in self._entered and self.of(reference).ours:
+                    yield from self._enter(reference)
+
+    def _seen(self, signal: Seen) -> Iterator[Ref]:
+        thing = signal.object
+        reference = Ref(signal.kind, thing.metadata.namespace, thing.metadata.name, thing.metadata.uid)
+        if signal.kind not in _ROOTS:
+            return
+        if signal.change != "deleted" and not any(o.controller for o in thing.metadata.owner_references or ()):
+            self._touch(reference, thing, listed=signal.listed)
+        if reference.uid not in self._entered:
+            if self.of(reference).ours:
+                yield from self._enter(reference)
+        elif isinstance(thing, Pod) and signal.change == "deleted":
+            self._pods.get(reference.namespace, set()).discard(reference.uid)
+
+    def _enter(self, reference: Ref) -> Iterator[Ref]:
+        self._entered.add(reference.uid)
+        yield reference
+        if (pod := self._state.pod(reference)) is not None:
+            self._pods.setdefault(reference.namespace, set()).add(reference.uid)
+            for name in claim_names(pod):
+                claim = self._state.named("PersistentVolumeClaim", reference.namespace, name)
+                if claim is not None and claim.uid not in self._entered:
+                    yield from self._enter(claim)
+            if pod.spec.node_name and (node := self._state.named("Node", "", pod.spec.node_name)) is not None:
+                yield node
+        for child in self._state.children(reference):
+            if child.uid not in self._entered:
+                yield from self._enter(child)
+
+    # -- who touched it ------------------------------------------------------------------------------------------------
+
+    def _touch(self, reference: Ref, thing: KubeObject, *, listed: bool) -> None:
+        if self._started is None or reference.uid in self._touched and self._touched[reference.uid].clear:
+            return
+        changed, manager = _last_change(thing.metadata)
+        if changed is None or changed + _UNCLEAR <= self._started or _is_controller(manager):
+            return
+        clear = changed >= self._started or not listed
+        group = _group(thing.metadata) or manager
+        gitops = any(word in manager.lower() for word in _GITOPS)
+        self._touched[reference.uid] = _Touch(manager, group, gitops, clear)
+        self._groups.setdefault(reference.namespace, set()).add(group)
+
+    # -- questions -----------------------------------------------------------------------------------------------------
+
+    def of(self, reference: Ref) -> Belonging:
+        """Tell how an object belongs to the phases."""
+        if reference.kind == "Phase":
+            return Belonging(Level.NAMED, sure=True, why="the phase itself")
+        if reference.kind == "Node":
+            return self._best((found for found, _ in self._state.pods_on(reference.name)), "a pod of ours runs there")
+        if (own := self._own(reference)) is not None and own.sure:
+            return own
+        above = [own] if own is not None else []
+        for owner in self._state.owners(reference):
+            if (found := self._own(owner)) is not None:
+                above.append(Belonging(Level.REACHED, sure=found.sure, why=f"belongs to {owner}, {found.why}"))
+        if reference.kind == "PersistentVolumeClaim":
+            above.append(self._best(self._state.claimants(reference), "a pod of ours mounts it"))
+        elif reference.kind == "Service":
+            above.append(self._best(self._behind(reference), "a pod of ours stands behind it"))
+        best = max(above, key=_strength, default=_ELSEWHERE)
+        if not best.ours and reference.namespace and reference.namespace in self.namespaces:
+            return Belonging(Level.NEARBY, why=f"in namespace {reference.namespace}, where the phase works")
+        return best
+
+    def _best(self, references: Iterable[Ref], why: str) -> Belonging:
+        found = max((self.of(reference) for reference in references), key=_strength, default=_ELSEWHERE)
+        return Belonging(Level.REACHED, sure=found.sure, why=why) if found.ours else _ELSEWHERE
+
+    def _behind(self, service: Ref) -> Iterator[Ref]:
+        thing = self._state.get(service)
+        selector = thing.spec.selector if isinstance(thing, Service) else None
+        if not selector:
+            return
+        for uid in self._pods.get(service.namespace, ()):
+            pod = self._state.get(Ref("Pod", service.namespace, "", uid))
+            labels = (pod.metadata.labels if pod is not None else None) or {}
+            if selector.items() <= labels.items():
+                yield Ref("Pod", service.namespace, pod.metadata.name if pod is not None else "", uid)
+
+    def _own(self, reference: Ref) -> Belonging | None:
+        """Judge one object by itself, without those above and below it."""
+        kind, namespace, name, _ = reference
+        touch = self._touched.get(reference.uid)
+        if (kind, namespace, name) in self._named:
+            return Belonging(Level.NAMED, sure=True, why="which the phase named")
+        here = namespace in self.namespaces
+        if (kind, "", name) in self._named and self._one_of_ours(namespace, touch):
+            return Belonging(Level.NAMED, sure=True, why="which the phase named")
+        thing = self._state.get(reference)
+        meta = thing.metadata if thing is not None else Meta()
+        if (release := self._release_of(meta, namespace)) is not None:
+            ours = (release, namespace) in self._releases or ((release, "") in self._releases and here)
+            if ours:
+                return Belonging(Level.NAMED, sure=True, why=f"of release {release}, which the phase named")
+            if self._releases:
+                return None  # of another release: whoever touched it, it was not for this phase
+        for selected in self._selected:
+            if self._selects(selected, kind, namespace, meta):
+                return Belonging(Level.NAMED, sure=True, why="which the phase selected")
+        return self._judge_touch(namespace, touch, here=here) if touch is not None else None
+
+    def _one_of_ours(self, namespace: str, touch: _Touch | None) -> bool:
+        """Tell whether a name without a namespace can mean an object there."""
+        return namespace == self._default or namespace in self._spaces or (touch is not None and touch.clear)
+
+    def _release_of(self, meta: Meta, namespace: str) -> str | None:
+        if meta.annotations is not None and meta.annotations.release_name:
+            at = meta.annotations.release_namespace
+            return meta.annotations.release_name if at in (None, "", namespace) else f"{at}/-"
+        labels = meta.labels or {}
+        if labels.get("app.kubernetes.io/managed-by") == "Helm":  # hooks carry no annotation of their release
+            return labels.get(_INSTANCE)
+        return None
+
+    def _selects(self, selected: Selected, kind: str, namespace: str, meta: Meta) -> bool:
+        at = selected.namespace or self._default
+        return (
+            namespace == at
+            and selected.kind in ("", kind)
+            and set(selected.labels) <= set((meta.labels or {}).items())
+            and bool(meta.uid)
+        )
+
+    def _judge_touch(self, namespace: str, touch: _Touch, *, here: bool) -> Belonging:
+        """Say how much it means that somebody changed an object since the phase began.
+
+        It was the phase only if nobody else deploys there: it is known to work there, it has not told what it works on
+        in other words, and all that changed there bears one name.
+        """
+        why = f"changed by {touch.manager or 'somebody'} since the phase began"
+        told = bool(self._named or self._releases or self._selected)
+        alone = len(self._groups.get(namespace, ())) <= 1
+        if not here and told:
+            return Belonging(Level.ELSEWHERE)
+        sure = here and not told and alone and touch.clear and not touch.gitops
+        return Belonging(Level.TOUCHED, sure=sure, why=why)
+
+
+def _strength(belonging: Belonging) -> tuple[bool, int]:
+    return belonging.sure, belonging.level
+
+
+def _is_controller(manager: str) -> bool:
+    lower = manager.lower()
+    return any(word in lower for word in _CONTROLLERS) and not any(word in lower for word in _GITOPS)
+
+
+def _last_change(meta: Meta) -> tuple[float | None, str]:
+    """Give when an object was last changed by whoever wants it so (not its status), and the name they go by."""
+    changes = [
+        (entry.time.timestamp(), entry.manager)
+        for entry in meta.managed_fields or ()
+        if entry.time is not None and entry.subresource in ("", "scale") and not _is_controller(entry.manager)
+    ]
+    if changes:
+        return max(changes)
+    if meta.managed_fields:
+        return None, "a controller"
+    return seconds(meta.creation_timestamp), ""
+
+
+def _group(meta: Meta) -> str:
+    """Give the name that things deployed together share."""
+    if meta.annotations is not None and meta.annotations.release_name:
+        return f"release {meta.annotations.release_name}"
+    labels = meta.labels or {}
+    for key in (_INSTANCE, "app.kubernetes.io/part-of", "app.kubernetes.io/name", "app"):
+        if labels.get(key):
+            return labels[key]
+    return ""
