@@ -5,7 +5,7 @@ and writes JSON, `money` shares costs out, `scores` says how well it went, `fore
 No side effects anywhere here: files are `store`'s business.
 """
 
-from nimble_watch.session.document import encode, encode_document, encode_line, from_document, to_document
+from nimble_watch.session.document import encode, encode_documents, encode_line, from_document, to_document
 from nimble_watch.session.fold import fold
 from nimble_watch.session.foreign import apply_changes, changes_between
 from nimble_watch.session.model import (
@@ -61,7 +61,7 @@ __all__ = [
     "costs_known",
     "efficiency",
     "encode",
-    "encode_document",
+    "encode_documents",
     "encode_line",
     "fields_set",
     "fold",

@@ -6,7 +6,7 @@ is, and the rest is still read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -32,14 +32,14 @@ def to_document(session: Session) -> dict[str, Any]:
     return document
 
 
-def encode_document(document: Mapping[str, Any]) -> bytes:
-    """Give a document as the bytes of its file."""
-    return msgspec.json.format(_ENCODER.encode(document), indent=2) + b"\n"
-
-
 def encode(session: Session) -> bytes:
     """Give the session as the bytes of its file."""
-    return encode_document(to_document(session))
+    return msgspec.json.format(_ENCODER.encode(to_document(session)), indent=2) + b"\n"
+
+
+def encode_documents(documents: Sequence[Mapping[str, Any]]) -> bytes:
+    """Give several documents as one list."""
+    return msgspec.json.format(_ENCODER.encode(documents), indent=2) + b"\n"
 
 
 def encode_line(value: Any) -> bytes:
