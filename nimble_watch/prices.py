@@ -75,6 +75,12 @@ def price(
     return Unpriced(shape, _why_unpriced(shape, table["unpriced"]))
 
 
+def shapes() -> list[str]:
+    """Give the shapes that have a price, in the table's order; that of a flexible one depends on its size."""
+    table = _table()
+    return [*table["gpu"], *table["flex"]]
+
+
 def _price(shape: str, cost: Decimal, source: str, *, date: str, gpus: int = 0, part: str = "") -> Price:
     return Price(
         shape=shape,

@@ -202,7 +202,7 @@ holders_template='{{range .items}}{{$pod := .}}{{range .spec.containers}}{{with 
 # survey: fills the scratch folder with
 #   nodes    node, shape, GPUs, ready|not-ready, open|cordoned
 #   holders  node, namespace/pod, release, GPUs                       (empty and holders_known=no without the right to see)
-#   prices   shape, USD per hour of a node, or "unpriced", and why
+#   prices   shape, USD per hour of a node, or "unpriced", and why; volume-100GB and load-balancer likewise
 #   gpus     node, shape, GPUs, free for us, ready, cordoned, USD per hour; only nodes with GPUs, cheapest first
 # Our own release's pods count as free: it gives its GPUs back before it takes new ones.
 survey() {
@@ -226,15 +226,13 @@ survey() {
         esac
     fi
     printf '%s\n' "$words" | sed '/^$/d' >"$scratch/holders"
-    shapes=$( (cut -f 2 "$scratch/nodes"; printf '%s\n' "$GPU_SHAPE") | sed '/^$/d; /^unknown$/d' | sort -u)
-    : >"$scratch/prices"
-    if [ -n "$shapes" ]; then
-        # One shape a line, each of them a word of its own.
-        # shellcheck disable=SC2086
-        if ! "$NIMBLE_WATCH" prices --tsv $shapes >"$scratch/prices" 2>"$scratch/words"; then
-            quote "$(cat "$scratch/words")"
-            warn "prices are unknown: $NIMBLE_WATCH prices did not answer"
-        fi
+    shapes=$( (awk -F '\t' '$3 > 0 { print $2 }' "$scratch/nodes"; printf '%s\n' "$GPU_SHAPE") | sed '/^$/d; /^unknown$/d' | sort -u)
+    # One shape a line, each of them a word of its own.
+    # shellcheck disable=SC2086
+    if ! "$NIMBLE_WATCH" prices --tsv --volume-gb "$CACHE_SIZE_GB" --load-balancer $shapes >"$scratch/prices" 2>"$scratch/words"; then
+        quote "$(cat "$scratch/words")"
+        warn "prices are unknown: $NIMBLE_WATCH prices did not answer"
+        : >"$scratch/prices"
     fi
     awk -F '\t' -v OFS='\t' -v own="$NAMESPACE/" -v release="$RELEASE" -v known="$holders_known" '
         FILENAME == ARGV[1] { price[$1] = $2; next }
@@ -244,7 +242,7 @@ survey() {
         awk -F '\t' -v OFS='\t' '{ print ($7 == "unpriced" ? 999999999 : $7), $0 }' | sort -n | cut -f 2- >"$scratch/gpus"
 }
 
-price_of() { # SHAPE: USD per hour of a node, or "unpriced"
+price_of() { # NAME: USD per hour of a node, or "unpriced"
     awk -F '\t' -v shape="$1" '$1 == shape { print $2; found = 1 } END { if (!found) print "unpriced" }' "$scratch/prices"
 }
 
@@ -267,12 +265,8 @@ choose_shape() {
     [ -n "$chosen_shape" ] || chosen_shape=$(fitting_shape any)
 }
 
-# List prices of OCI block volume (capacity 0.0255 and balanced performance 0.0170 per GB and month of 744 hours) and of
-# the smallest flexible load balancer, without the free allowance that a tenancy has once.
-readonly VOLUME_USD_PER_GB_MONTH=0.0425
-# shellcheck disable=SC2034  # read by install
-readonly BALANCER_USD_PER_HOUR=0.0113
-volume_month() { awk -v gb="$1" -v price=$VOLUME_USD_PER_GB_MONTH 'BEGIN { printf "%.2f", gb * price }'; }
+# What a volume of this size (in whole GB) costs, as "4.25 USD a month".
+volume_month() { "$NIMBLE_WATCH" prices --tsv --volume-gb "$1" | cut -f 3; }
 
 # gate USD WHAT: production, and what is dear or of unknown price, is not touched without consent.
 gate() {

@@ -61,27 +61,27 @@ gigabytes() { # 100Gi: 107.4, as the volume is billed in GB
 retained=''
 while IFS=$'\t' read -r claim volume size; do
     if [ "$KEEP_CACHE" = yes ]; then
-        say "kept       claim $claim ($size): $(volume_month "$(gigabytes "$size")") USD a month, until: make cleanup, or kubectl delete pvc $claim -n $NAMESPACE"
+        say "kept       claim $claim ($size): $(volume_month "$(gigabytes "$size")"), until: make cleanup, or kubectl delete pvc $claim -n $NAMESPACE"
         continue
     fi
     policy=''
     if [ "$volume" != - ]; then policy=$(kube get persistentvolume "$volume" -o 'jsonpath={.spec.persistentVolumeReclaimPolicy}' 2>/dev/null) || policy=unknown; fi
     in_namespace delete persistentvolumeclaim "$claim" --wait=false >/dev/null ||
-        fail "the claim $claim in namespace $NAMESPACE could not be deleted, and its volume costs $(volume_month "$(gigabytes "$size")") USD a month" \
+        fail "the claim $claim in namespace $NAMESPACE could not be deleted, and its volume costs $(volume_month "$(gigabytes "$size")")" \
             "kubectl delete pvc $claim -n $NAMESPACE"
     case $policy in
         Delete)
             kubectl wait --for=delete "persistentvolume/$volume" --timeout=10m >/dev/null 2>"$scratch/words" || {
                 if ! grep -q 'not found' "$scratch/words"; then
                     quote "$(cat "$scratch/words")"
-                    fail "the volume $volume is still there after ten minutes, and costs $(volume_month "$(gigabytes "$size")") USD a month" "kubectl describe pv $volume"
+                    fail "the volume $volume is still there after ten minutes, and costs $(volume_month "$(gigabytes "$size")")" "kubectl describe pv $volume"
                 fi
             }
             say "deleted    claim $claim and its volume ($size)"
             ;;
         Retain)
             retained=yes
-            say "kept       volume $volume ($size): its reclaim policy is Retain, so it costs $(volume_month "$(gigabytes "$size")") USD a month until it is deleted in OCI, too"
+            say "kept       volume $volume ($size): its reclaim policy is Retain, so it costs $(volume_month "$(gigabytes "$size")") until it is deleted in OCI, too"
             ;;
         unknown) say "deleted    claim $claim; you have no right to see whether its volume $volume ($size) went with it" ;;
         *) say "deleted    claim $claim, which had no volume yet" ;;

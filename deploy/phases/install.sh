@@ -10,16 +10,19 @@ if ! namespace_exists; then fail "the namespace $NAMESPACE does not exist" "make
 survey
 choose_shape
 
-extra=$(awk -v volume="$(volume_month "$CACHE_SIZE_GB")" -v balancer="$BALANCER_USD_PER_HOUR" -v type="$SERVICE_TYPE" \
-    'BEGIN { printf "%.4f", volume / 744 + (type == "LoadBalancer" ? balancer : 0) }')
+volume_price=$(price_of "volume-${CACHE_SIZE_GB}GB")
+balancer_price=0
+if [ "$SERVICE_TYPE" = LoadBalancer ]; then balancer_price=$(price_of load-balancer); fi
 node_price=unpriced
 if [ -n "$chosen_shape" ]; then node_price=$(price_of "$chosen_shape"); fi
 if [ "$node_price" = unpriced ]; then
     cost=unpriced
     say "costs      unpriced: ${chosen_shape:-no GPU node is known}${chosen_shape:+, $(why_unpriced "$chosen_shape")}"
 else
-    cost=$(awk -v node="$node_price" -v extra="$extra" 'BEGIN { printf "%.2f", node + extra }')
-    say "costs      $cost USD per hour: $node_price for a node of $chosen_shape, $extra for volume$([ "$SERVICE_TYPE" = LoadBalancer ] && printf ' and load balancer')"
+    cost=$(awk -v node="$node_price" -v volume="$volume_price" -v balancer="$balancer_price" 'BEGIN { printf "%.2f", node + volume + balancer }')
+    parts="$node_price for a node of $chosen_shape, $volume_price for the volume"
+    if [ "$SERVICE_TYPE" = LoadBalancer ]; then parts="$parts, $balancer_price for the load balancer"; fi
+    say "costs      $cost USD per hour: $parts"
 fi
 gate "$cost" "a node of ${chosen_shape:-a shape not known yet} with its volume"
 

@@ -13,7 +13,9 @@ from nimble_watch.errors import NimbleWatchError, UsageError, closest
 
 WRAPPERS = ("exec", "run")
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "prices": ("nimble_watch.cli.prices", "what shapes, volumes and load balancers cost per hour"),
+}
 """Subcommand: the module that has `configure(parser)` and `main(arguments) -> int`, and a line for `--help`."""
 
 HIDDEN = {"observe": "nimble_watch.observer"}
