@@ -88,6 +88,11 @@ def claim(
     return Claim(directory, None, joined=False, lock=None, warning=f"{why}; this run is not recorded")
 
 
+def make(directory: str, *, now: float, leave_open: bool = True) -> Claim:
+    """Make a session of our own, whatever is open; raises OSError where it cannot be written."""
+    return _make(directory, now=now, leave_open=leave_open, warning="")
+
+
 def release(held: Claim) -> None:
     """Leave a session open for the next command: take the lock file away unless others are at work in it too."""
     if held.lock is None or held.session is None:

@@ -14,6 +14,7 @@ from nimble_watch.errors import NimbleWatchError, UsageError, closest
 WRAPPERS = ("exec", "run")
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "session": ("nimble_watch.cli.session", "the history: init, end, list, show, summary, compare, log-obstacle ..."),
     "prices": ("nimble_watch.cli.prices", "what shapes, volumes and load balancers cost per hour"),
 }
 """Subcommand: the module that has `configure(parser)` and `main(arguments) -> int`, and a line for `--help`."""

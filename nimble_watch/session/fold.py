@@ -85,6 +85,9 @@ class _State:
         name = str(record.get("phase", "unknown"))
         edge = ("start", name, float(record.get("time", 0.0)))
         if edge in self.edges:
+            known = next((phase for phase in self._named(name) if phase.start_ms == at), None)
+            if known is not None and len(record.get("command") or ()) > len(known.command or ()):
+                known.command = record["command"]  # the launcher, writing in need, records the program's name alone
             return
         self.edges.add(edge)
         times = 1 + sum(key == name or key.startswith(f"{name}#") for key in self.phases)

@@ -8,6 +8,7 @@ it final: so kill -9 in between leaves a session that the next command ends.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +26,10 @@ from nimble_watch.session import (
     changes_between,
     encode,
     encode_line,
+    fields_set,
     fold,
     foreign_changes,
+    new_uid,
     session_ended,
     to_document,
 )
@@ -36,6 +39,7 @@ from nimble_watch.store.journal import Journal, read_records
 
 HISTORY = "all-sessions.txt"
 LOCK = "lock"
+SILENCE = 24 * 3600.0
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _GONE = ".ended-"
 
@@ -115,6 +119,10 @@ def end(
         with Journal(journals, writer) as journal:
             journal.append(record)
     session = refold(folder, session_id)
+    if session.uid is None and session.start_ms is not None:  # begun by a launcher whose observer was gone
+        with Journal(journals, writer) as journal:
+            journal.append(fields_set(uid=new_uid(session.start_ms, os.urandom(10))))
+        session = refold(folder, session_id)
     write_whole(folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
     _remember(folder, session)
     gone = journals.with_name(f"{_GONE}{session_id}")
@@ -175,7 +183,9 @@ def _how_it_ended(journals: Path, records: Sequence[Record], *, crashed: bool) -
     last = max((float(record["time"]) for record in records), default=journals.stat().st_mtime)
     if crashed:
         return session_ended("error", reason="its process was killed, or its machine went down", time=last)
-    return session_ended(result_of(records), reason="nothing was heard of it for a day", time=last)
+    silent = time.time() - last > SILENCE
+    reason = "nothing was heard of it for a day" if silent else "ended by the next session"
+    return session_ended(result_of(records), reason=reason, time=last)
 
 
 def result_of(records: Iterable[Mapping[str, Any]]) -> str:

@@ -1,0 +1,197 @@
+"""`nimble-watch session ...`: the history, and what scripts tell of a session while it is open.
+
+These are called once per event by the shell functions, so they import neither kubernetes nor structlog.  A session that
+cannot be written is one sentence on stderr; what is told by a script comes in intact but for secrets and control
+characters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nimble_watch.claim import sessions_directory
+from nimble_watch.cleaning import clean, learn_secrets
+from nimble_watch.cli import _tell
+from nimble_watch.errors import NimbleWatchError, closest
+from nimble_watch.reports import View, report
+from nimble_watch.session import Session, fold
+from nimble_watch.store import (
+    current_id,
+    is_open,
+    journal_folder,
+    load,
+    read_records,
+    session_ids,
+    session_path,
+)
+
+Command = Callable[[argparse.Namespace], int]
+_LIST = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the subcommands of `session`; each takes --sessions."""
+    rooms = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+
+    def add(name: str, text: str, run: Command) -> argparse.ArgumentParser:
+        room = rooms.add_parser(name, help=text, description=text)
+        room.add_argument("--sessions", metavar="DIR", help="the folder of the sessions")
+        room.set_defaults(run=run)
+        return room
+
+    init = add("init", "begin a session that stays open until `session end`", _tell.init)
+    init.add_argument("operation", nargs="?", default="manual", help="what the session is of (default: manual)")
+    init.add_argument(
+        "--environment", metavar="NAME", help="dev, staging, production ... (default: $ENVIRONMENT or dev)"
+    )
+    end = add("end", "end the open session: final figures, summary, one line of history", _tell.end)
+    end.add_argument("--result", choices=("success", "failure", "error", "timeout", "cancellation", "skip"))
+    started = add("start-phase", "say that a phase begins", _tell.start_phase)
+    started.add_argument("phase")
+    ended = add("end-phase", "say that a phase has ended", _tell.end_phase)
+    ended.add_argument("phase")
+    ended.add_argument("status", nargs="?", type=int, default=0, help="its exit status (default: 0)")
+    logged = add("log-obstacle", "log an obstacle by hand", _tell.log_obstacle)
+    logged.add_argument(
+        "fields",
+        nargs=argparse.REMAINDER,
+        metavar="PHASE TYPE DESCRIPTION ROOT_CAUSE FIX [DELAY_SECONDS [COST_USD]]",
+        help="options come before them",
+    )
+    costs = add("update-costs", "say what an hour was planned to cost, and what it costs (USD)", _tell.update_costs)
+    costs.add_argument("fields", nargs=argparse.REMAINDER, metavar="ESTIMATED_HOURLY ACTUAL_HOURLY")
+    for name, text, run in (
+        ("summary", "one session for people: what took how long, what stood in the way, what it cost", summary),
+        ("show", "everything that is known of one session", show),
+    ):
+        room = add(name, text, run)
+        room.add_argument("session", nargs="?", help="an id, its unique beginning, last, last~2 (default: the current)")
+        room.add_argument("-o", "--output", choices=("text", "json"), default="text" if name == "summary" else "json")
+    listed = add("list", "the sessions, newest first", list_sessions)
+    listed.add_argument("-n", "--number", type=int, default=_LIST, help=f"how many (default: {_LIST}; 0: all)")
+    listed.add_argument("-o", "--output", choices=("table", "json", "name"), default="table")
+    compared = add("compare", "the newest sessions side by side, and what to aim for", compare)
+    compared.add_argument("-n", "--number", type=int, default=10, help="how many (default: 10)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the subcommand that was typed."""
+    learn_secrets(os.environ)
+    run: Command = arguments.run
+    return run(arguments)
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    return Path(sessions_directory(arguments.sessions, dict(os.environb)))
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(f"nimble-watch: {sentence}", file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def _view() -> View:
+    return View(now_ms=round(time.time() * 1000))
+
+
+def summary(arguments: argparse.Namespace) -> int:
+    """Print the summary of one session; of an open one the figures so far."""
+    folder = _folder(arguments)
+    name = "json" if arguments.output == "json" else "summary"
+    _say(report(name).render([_read(folder, _choose(folder, arguments.session))], _view()))
+    return 0
+
+
+show = summary
+
+
+def list_sessions(arguments: argparse.Namespace) -> int:
+    """Print the sessions in a table, as JSON, or their names."""
+    folder = _folder(arguments)
+    names = session_ids(folder)
+    if arguments.number > 0:
+        names = names[: arguments.number]
+    if arguments.output == "name":
+        _say("".join(f"{name}\n" for name in names))
+        return 0
+    sessions = _read_all(folder, names)
+    if arguments.output == "json" and len(sessions) == 1:
+        _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
+    else:
+        _say(report("json" if arguments.output == "json" else "list").render(sessions, _view()))
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print the comparison of the newest sessions."""
+    folder = _folder(arguments)
+    _say(report("compare").render(_read_all(folder, session_ids(folder)[: max(1, arguments.number)]), _view()))
+    return 0
+
+
+def _read_all(folder: Path, names: Sequence[str]) -> list[Session]:
+    sessions = []
+    for name in names:
+        loaded = load(session_path(folder, name))
+        _warn(loaded.problems)
+        if loaded.session is not None:
+            sessions.append(loaded.session)
+    return sessions
+
+
+def _read(folder: Path, session_id: str) -> Session:
+    """Read one session; an open one is folded anew, so that its figures are those of this moment."""
+    if is_open(folder, session_id):
+        problems: list[str] = []
+        records = read_records(journal_folder(folder, session_id), problems)
+        if records:
+            _warn(problems)
+            return fold(records, session_id, now=time.time())
+    loaded = load(session_path(folder, session_id))
+    if loaded.session is None:
+        raise NimbleWatchError("; ".join(loaded.problems), advise="`nimble-watch session list` names the others")
+    _warn(loaded.problems)
+    return loaded.session
+
+
+def _choose(folder: Path, wanted: str | None) -> str:
+    """Find the session that is meant: an id, its unique beginning, last, last~2; without a word the current one."""
+    known = session_ids(folder)
+    wanted = wanted or os.environ.get("NIMBLE_WATCH_SESSION") or ""
+    if not wanted:
+        wanted = current_id(folder) or "last"
+    if wanted in known:
+        return wanted
+    if not known:
+        raise NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")
+    back = _back(wanted)
+    if back is not None:
+        if back < len(known):
+            return known[back]
+        raise NimbleWatchError(f"there are only {len(known)} sessions", where=str(folder))
+    matching = [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise NimbleWatchError(
+            f"{clean(wanted)} is the beginning of {len(matching)} sessions", advise="type more of it"
+        )
+    meant = closest(wanted, known)
+    advise = f"did you mean {meant}?" if meant else "`nimble-watch session list` names them"
+    raise NimbleWatchError(f"there is no session {clean(wanted)!r}", where=str(folder), advise=advise)
+
+
+def _back(wanted: str) -> int | None:
+    if wanted == "last":
+        return 0
+    number = wanted.removeprefix("last~")
+    return int(number) if number != wanted and number.isascii() and number.isdigit() else None
