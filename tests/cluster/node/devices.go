@@ -43,6 +43,21 @@ func (d *devices) Start(ctx context.Context, node *v1.Node, activePods cm.Active
 	return d.ContainerManager.Start(ctx, node, activePods, getNode, sources, statuses, runtime, isolation)
 }
 
+// GetPodCgroupRoot names the cgroup whose figures hardware makes up for all pods together.
+func (d *devices) GetPodCgroupRoot() string { return "/kubepods" }
+
+// NewPodContainerManager reads cgroups of pods, which have none.
+func (d *devices) NewPodContainerManager() cm.PodContainerManager {
+	return noCgroups{d.ContainerManager.NewPodContainerManager()}
+}
+
+type noCgroups struct{ cm.PodContainerManager }
+
+// GetPodCgroupConfig finds nothing set, so that the kubelet reports what it allocated.
+func (noCgroups) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {
+	return &cm.ResourceConfig{}, nil
+}
+
 // GetCapacity gives the size of the file system.
 func (d *devices) GetCapacity(bool) v1.ResourceList {
 	return v1.ResourceList{v1.ResourceEphemeralStorage: *resource.NewQuantity(int64(d.hardware.storage), resource.BinarySI)}

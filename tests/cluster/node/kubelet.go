@@ -25,6 +25,9 @@ import (
 	"k8s.io/kubernetes/pkg/kubemark"
 )
 
+// longestDir is what the path of a Unix socket (107 characters) leaves to the folder; a longer one gets another name.
+const longestDir = 107 - len("/pod-resources/kubelet.sock")
+
 // Run starts the kubelet of a node and returns when ctx ends, or with the reason why it could not be started.
 func Run(ctx context.Context, options Options) error {
 	if err := quiet(options.Verbosity); err != nil {
@@ -37,6 +40,12 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if err := os.Setenv("TMPDIR", temporary); err != nil {
 		return err
+	}
+	if len(options.Dir) > longestDir {
+		if err := os.Chdir(options.Dir); err != nil {
+			return err
+		}
+		options.Dir = "/proc/self/cwd"
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
@@ -151,6 +160,7 @@ func configure(options Options) (*kubeletoptions.KubeletFlags, *kubeletconfig.Ku
 	}
 	settings.EvictionPressureTransitionPeriod = metav1.Duration{Duration: 10 * time.Second}
 
+	settings.TLSCertFile, settings.TLSPrivateKeyFile = options.CertFile, options.KeyFile
 	settings.Authentication.X509.ClientCAFile = options.ClientCA
 	settings.Authentication.Anonymous.Enabled = false
 	settings.Authentication.Webhook.Enabled = true

@@ -21,7 +21,7 @@ type Options struct {
 	Node       shapes.Node
 	GPUs       int64
 	Kubeconfig string
-	// Dir is the folder that holds all that the kubelet writes. It should be short: sockets lie in it.
+	// Dir is the folder that holds all that the kubelet writes.
 	Dir string
 	// Address and Port are where the kubelet serves logs, exec and port-forward, on the loopback network.
 	Address string
@@ -29,13 +29,13 @@ type Options struct {
 	// PodBlock is where pods get their addresses from: the first three numbers of a loopback address, "127.77.11".
 	PodBlock   string
 	ClusterDNS string
-	ClientCA   string
-	CRIO       bool
-	Verbosity  int
+	// CertFile and KeyFile are what the kubelet serves with; it signs its own when they are empty.
+	CertFile, KeyFile string
+	// ClientCA signs those who may connect; when it is empty, everybody may.
+	ClientCA  string
+	CRIO      bool
+	Verbosity int
 }
-
-// longestDir is what the path of a Unix socket (107 characters) leaves to Dir.
-const longestDir = 107 - len("/pod-resources/kubelet.sock")
 
 // Main runs a kubelet until it is told to end. The process ends with status 2 for a wrong flag, 1 for any other failure.
 func Main(args []string) int {
@@ -68,9 +68,11 @@ func parse(args []string) (Options, error) {
 	flags.Int64Var(&options.GPUs, "gpus", -1, "number of GPUs (default: the shape's)")
 	flags.StringVar(&options.Address, "address", "127.0.0.1", "loopback address to serve on")
 	flags.IntVar(&options.Port, "port", 10250, "port to serve on")
-	flags.StringVar(&cidr, "pod-cidr", "", "loopback block of the pods' addresses: 127.77.11.0/24")
+	flags.StringVar(&cidr, "pods", "", "loopback block of the pods' addresses: 127.77.11.0/24")
 	flags.StringVar(&options.ClusterDNS, "cluster-dns", "10.96.0.10", "address that pods are told to ask for names")
-	flags.StringVar(&options.ClientCA, "client-ca-file", "", "certificates that sign clients; without, everybody may connect")
+	flags.StringVar(&options.CertFile, "tls-cert", "", "certificate to serve with (default: one that the kubelet signs itself)")
+	flags.StringVar(&options.KeyFile, "tls-key", "", "its key")
+	flags.StringVar(&options.ClientCA, "client-ca", "", "certificates that sign clients; without, everybody may connect")
 	flags.StringVar(&runtime, "runtime", "containerd", "runtime that the node reports: containerd or cri-o")
 	flags.IntVarP(&options.Verbosity, "v", "v", 1, "how much the kubelet logs")
 	if err := flags.Parse(args); err != nil {
@@ -87,7 +89,7 @@ func parse(args []string) (Options, error) {
 		options.GPUs = options.Node.Shape.GPUs
 	}
 	if options.Kubeconfig == "" || options.Dir == "" || cidr == "" {
-		return options, fmt.Errorf("--kubeconfig, --dir and --pod-cidr are needed")
+		return options, fmt.Errorf("--kubeconfig, --dir and --pods are needed")
 	}
 	if net.ParseIP(options.Node.Name) == nil {
 		return options, fmt.Errorf("--name: %q is no IP address", options.Node.Name)
@@ -97,17 +99,22 @@ func parse(args []string) (Options, error) {
 	}
 	_, block, err := net.ParseCIDR(cidr)
 	if err != nil || !block.IP.IsLoopback() || !strings.HasSuffix(block.String(), ".0/24") {
-		return options, fmt.Errorf("--pod-cidr: %q is not of the form 127.A.B.0/24", cidr)
+		return options, fmt.Errorf("--pods: %q is not of the form 127.A.B.0/24", cidr)
 	}
 	options.PodBlock = strings.TrimSuffix(block.String(), ".0/24")
 	if options.CRIO = runtime == "cri-o"; !options.CRIO && runtime != "containerd" {
 		return options, fmt.Errorf("--runtime: %q is neither containerd nor cri-o", runtime)
 	}
-	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
-		return options, err
+	if (options.CertFile == "") != (options.KeyFile == "") {
+		return options, fmt.Errorf("--tls-cert and --tls-key go together")
 	}
-	if len(options.Dir) > longestDir {
-		return options, fmt.Errorf("--dir: %s is longer than %d characters, and the kubelet's sockets in it could not be opened; choose a shorter one", options.Dir, longestDir)
+	for _, path := range []*string{&options.Dir, &options.Kubeconfig, &options.CertFile, &options.KeyFile, &options.ClientCA} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return options, err
+		}
 	}
 	return options, nil
 }
