@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 MASK = "***"
 LIMIT = 4096
@@ -62,58 +63,58 @@ _VALUE_IN_DATA = re.compile(
 _QUOTED = r"""\\"[^"\\]*\\"|"(?:[^"\\]|\\.)*"|'[^']*'"""
 _VALUE = rf"""(?P<value>{_QUOTED}|[^\s"'&,;]+)"""
 
-_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str], Change], ...] = (
+_SECRETS: tuple[tuple[tuple[str, ...], str, Change], ...] = (
     # A key of any kind; cut short or not, everything after its first line is masked.
     (
         ("private key",),
-        re.compile(r"-----BEGIN[ A-Z0-9]*PRIVATE KEY.*?(?:-----END[ A-Z0-9]*PRIVATE KEY[ A-Z0-9]*-----|\Z)", re.DOTALL),
+        r"(?s)-----BEGIN[ A-Z0-9]*PRIVATE KEY.*?(?:-----END[ A-Z0-9]*PRIVATE KEY[ A-Z0-9]*-----|\Z)",
         MASK,
     ),
     # NVIDIA's keys: today's, its base64 at each of the three offsets, and the old ones.
-    (("nvapi-",), re.compile(r"nvapi-[\w-]{12,}"), f"nvapi-{MASK}"),
-    (("bnzhcgkt", "52yxbpl", "udmfwas"), re.compile(r"[\w+/]{0,4}(?:bnZhcGkt|52YXBpL|udmFwaS)[\w+/=-]{8,}"), MASK),
-    (("ngc",), re.compile(r"(?is)\bngc.{0,60}?(?P<value>(?<![A-Za-z0-9])[A-Za-z0-9]{84,})"), _keep_ends),
+    (("nvapi-",), r"nvapi-[\w-]{12,}", f"nvapi-{MASK}"),
+    (("bnzhcgkt", "52yxbpl", "udmfwas"), r"[\w+/]{0,4}(?:bnZhcGkt|52YXBpL|udmFwaS)[\w+/=-]{8,}", MASK),
+    (("ngc",), r"(?is)\bngc.{0,60}?(?P<value>(?<![A-Za-z0-9])[A-Za-z0-9]{84,})", _keep_ends),
     (
         ("ngc", "key", "auth", "pass"),
-        re.compile(r"\b[a-z0-9]{26}:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+        r"\b[a-z0-9]{26}:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
         MASK,
     ),
     # JSON Web Tokens, and other base64 of JSON (docker's configuration); their base64 once more.
     (
         ("eyj", "eya"),
-        re.compile(r"(?<![\w-])ey[JA][\w-]{6,}\.ey[\w-]{4,}(?:\.[\w-]*)?|(?<![\w-])eyJ[\w+/=-]{28,}"),
+        r"(?<![\w-])ey[JA][\w-]{6,}\.ey[\w-]{4,}(?:\.[\w-]*)?|(?<![\w-])eyJ[\w+/=-]{28,}",
         MASK,
     ),
-    (("zxlk",), re.compile(r"(?<![\w+/])ZXlK[\w+/=-]{20,}"), MASK),
+    (("zxlk",), r"(?<![\w+/])ZXlK[\w+/=-]{20,}", MASK),
     # HTTP.
     (
         ("bearer",),
-        re.compile(r"(?i)\bbearer\s+(?P<value>(?=[a-z]*[0-9._~+/=-]|[a-z]{20})[\w.~+/=-]{8,})"),
+        r"(?i)\bbearer\s+(?P<value>(?=[a-z]*[0-9._~+/=-]|[a-z]{20})[\w.~+/=-]{8,})",
         _keep_ends,
     ),
     (
         ("authorization",),
-        re.compile(r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?(?P<value>[^\s\"',*][^\s\"',]*)"),
+        r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?(?P<value>[^\s\"',*][^\s\"',]*)",
         _keep_ends,
     ),
-    (("@",), re.compile(r"://(?P<value>[^/\s@\"'<>]+)@"), _keep_ends),
-    (("/p/",), re.compile(r"/p/(?P<value>[\w-]{12,})(?=/n/|/?$|[\s\"'])"), _keep_ends),
+    (("@",), r"://(?P<value>[^/\s@\"'<>]+)@", _keep_ends),
+    (("/p/",), r"/p/(?P<value>[\w-]{12,})(?=/n/|/?$|[\s\"'])", _keep_ends),
     # NAME=value, "name": "value" and --name value, for names that end in a word that says secret.
     (
         _NAMES,
-        re.compile(rf"(?i){_NAME}(?:[ \t]*=[ \t]*|(?=\\?[\"']\s*:\s*\\?[\"'])\\?[\"']\s*:\s*){_VALUE}"),
+        rf"(?i){_NAME}(?:[ \t]*=[ \t]*|(?=\\?[\"']\s*:\s*\\?[\"'])\\?[\"']\s*:\s*){_VALUE}",
         _keep_ends,
     ),
-    (_NAMES, re.compile(rf"(?i)(?<!\S)--(?!image-pull-)[\w-]{{0,60}}{_NAME}[ \t]+(?!--){_VALUE}"), _keep_ends),
+    (_NAMES, rf"(?i)(?<!\S)--(?!image-pull-)[\w-]{{0,60}}{_NAME}[ \t]+(?!--){_VALUE}", _keep_ends),
     # name: value, where the pair is a line of its own (YAML) or the value looks like one: "token: unexpected status".
     (
         _NAMES,
-        re.compile(rf"(?im)^[ \t]*(?:-[ \t]+)?[\w.-]{{0,80}}{_NAME}:[ \t]+(?P<value>{_QUOTED}|[^\s\"']+)[ \t]*\r?$"),
+        rf"(?im)^[ \t]*(?:-[ \t]+)?[\w.-]{{0,80}}{_NAME}:[ \t]+(?P<value>{_QUOTED}|[^\s\"']+)[ \t]*\r?$",
         _keep_ends,
     ),
     (
         _NAMES,
-        re.compile(rf"(?i){_NAME}:[ \t]*(?P<value>(?=[a-z+/=.~_-]*\d)(?=[\d+/=.~_-]*[a-z])[\w+/=.~-]{{12,}})"),
+        rf"(?i){_NAME}:[ \t]*(?P<value>(?=[a-z+/=.~_-]*\d)(?=[\d+/=.~_-]*[a-z])[\w+/=.~-]{{12,}})",
         _keep_ends,
     ),
 )
@@ -178,13 +179,19 @@ def _clean(text: str, limit: int, control: re.Pattern[str]) -> str:
     return text
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: all of them take 10 ms, which a script's short call would feel."""
+    return re.compile(pattern)
+
+
 def _mask(text: str) -> str:
     for value in _LEARNED:
         text = text.replace(value, MASK)
     lower = text.lower()
     for words, pattern, change in _SECRETS:
         if any(word in lower for word in words):
-            text = pattern.sub(change, text)
+            text = _compiled(pattern).sub(change, text)
     if "kind" in lower and _SECRET_OBJECT.search(text):
         text = _DATA.sub(_mask_data, text)
     return _BASE64_LINE.sub(_keep_ends, text) if len(text) >= _LONG else text

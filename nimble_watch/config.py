@@ -6,7 +6,6 @@ A value never travels without its source, so that `doctor` and error messages ca
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +50,8 @@ def debugging(environ: Mapping[str, str]) -> bool:
 
 def host_facts() -> dict[str, Any]:
     """Give what identifies this machine."""
-    return {"name": clean(platform.node(), limit=_MOST), "system": platform.system(), "cpus": os.cpu_count()}
+    about = os.uname()
+    return {"name": clean(about.nodename, limit=_MOST), "system": about.sysname, "cpus": os.cpu_count()}
 
 
 _CI: tuple[tuple[str, str, str, str], ...] = (

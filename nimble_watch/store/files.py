@@ -6,7 +6,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -64,9 +63,14 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def _temporary(path: Path) -> Path:
+    """Give a name beside the file that nobody can foresee."""
+    return path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+
+
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace a file by a new one in one step: a reader, and a crash, see the old one or the new one."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temp = _temporary(path)
     with storing("write", path):
         try:
             fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -96,7 +100,7 @@ def point_link(link: Path, target: str) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EINVAL):
                 raise
-        temp = link.with_name(f".{link.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        temp = _temporary(link)
         temp.symlink_to(target)
         try:
             temp.replace(link)
