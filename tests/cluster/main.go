@@ -56,8 +56,10 @@ func run() int {
 	case "kubectl":
 		return cli.Run(kubectl.NewDefaultKubectlCommand())
 	case "helm":
+		forgetForeignFlags()
 		return runHelm(arguments)
 	case "kwok":
+		forgetForeignFlags()
 		return runKwok()
 	case "kubelet":
 		return node.Main(arguments)
@@ -66,6 +68,10 @@ func run() int {
 	}
 	return plane.Main(append([]string{name}, arguments...))
 }
+
+// forgetForeignFlags empties the global flag set: cobra gives its flags to every command, and Kubernetes' packages put
+// some there, such as a --version that is no bool, at which kwok stops.
+func forgetForeignFlags() { pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ExitOnError) }
 
 func runHelm(arguments []string) int {
 	helmkube.ManagedFieldsManager = "helm"

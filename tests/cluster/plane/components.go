@@ -143,7 +143,7 @@ func kwokArguments() []string {
 		"kwok", "--kubeconfig", "kwok.kubeconfig", "--config", "kwok.yaml",
 		"--manage-all-nodes=false", "--manage-nodes-with-annotation-selector", fakeNodeKey + "=fake",
 		// Nothing is behind these addresses, and the proxy refuses them.
-		"--cidr", "10.245.0.0/16", "--node-ip", "10.1.255.254", "--node-lease-duration-seconds", "20",
+		"--cidr", "10.245.0.0/16", "--node-ip", "10.1.255.254", "--node-lease-duration-seconds", "20", "--v", "WARN",
 	}
 }
 
