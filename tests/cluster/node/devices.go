@@ -53,9 +53,9 @@ func (d *devices) NewPodContainerManager() cm.PodContainerManager {
 
 type noCgroups struct{ cm.PodContainerManager }
 
-// GetPodCgroupConfig finds nothing set, so that the kubelet reports what it allocated.
+// GetPodCgroupConfig finds no settings, so that the kubelet reports what it allocated.
 func (noCgroups) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {
-	return &cm.ResourceConfig{}, nil
+	return nil, nil
 }
 
 // GetCapacity gives the size of the file system.

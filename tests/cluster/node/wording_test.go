@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	nim   = "nvcr.io/nim/meta/llama3-8b-instruct:1.0.0"
-	asked = `failed to pull and unpack image "` + nim + `": failed to resolve reference "` + nim + `": `
-	realm = "https://nvcr.io/proxy_auth?"
-	scope = "scope=repository%3Anim%2Fmeta%2Fllama3-8b-instruct%3Apull"
-	crio  = "unable to pull image or OCI artifact: pull image err: "
-	start = crio + "initializing source docker://" + nim + ": "
-	whole = "reading manifest 1.0.0 in nvcr.io/nim/meta/llama3-8b-instruct: "
-	artif = "; artifact err: get manifest: build image source: " + whole
+	nim    = "nvcr.io/nim/meta/llama3-8b-instruct:1.0.0"
+	asked  = `failed to pull and unpack image "` + nim + `": failed to resolve reference "` + nim + `": `
+	realm  = "https://nvcr.io/proxy_auth?"
+	scope  = "scope=repository%3Anim%2Fmeta%2Fllama3-8b-instruct%3Apull"
+	crio   = "unable to pull image or OCI artifact: pull image err: "
+	source = crio + "initializing source docker://" + nim + ": "
+	whole  = "reading manifest 1.0.0 in nvcr.io/nim/meta/llama3-8b-instruct: "
+	artif  = "; artifact err: get manifest: build image source: " + whole
 )
 
 func said(t *testing.T, outcome, name, user string, crio bool) string {
@@ -43,14 +43,14 @@ func TestPullErrorsAreWordedAsTheRuntimeWordsThem(t *testing.T) {
 		{"connection-refused", "", false, asked + `failed to do request: Head "https://nvcr.io/v2/nim/meta/llama3-8b-instruct/manifests/1.0.0": dial tcp 203.0.113.17:443: connect: connection refused`},
 		{"timeout", "", false, asked + `failed to do request: Head "https://nvcr.io/v2/nim/meta/llama3-8b-instruct/manifests/1.0.0": dial tcp 203.0.113.17:443: i/o timeout`},
 		{"no-platform", "", false, `rpc error: code = NotFound desc = failed to pull and unpack image "` + nim + `": no match for platform in manifest: not found`},
-		{"not-found", "", true, start + whole + "manifest unknown" + artif + "manifest unknown"},
-		{"unauthorized", "", true, start + whole + "unauthorized: authentication required" + artif + "unauthorized: authentication required"},
-		{"unauthorized", "u", true, start + "unable to retrieve auth token: invalid username/password: unauthorized: authentication required"},
-		{"forbidden", "u", true, start + whole + "denied: requested access to the resource is denied" + artif + "denied: requested access to the resource is denied"},
-		{"payment-required", "u", true, start + "requesting bearer token: invalid status code from registry 402 (Payment Required)"},
-		{"no-such-host", "", true, start + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp: lookup nvcr.io on 169.254.169.254:53: no such host`},
-		{"connection-refused", "", true, "RegistryUnavailable: " + start + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp 203.0.113.17:443: connect: connection refused`},
-		{"timeout", "", true, start + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp 203.0.113.17:443: i/o timeout`},
+		{"not-found", "", true, source + whole + "manifest unknown" + artif + "manifest unknown"},
+		{"unauthorized", "", true, source + whole + "unauthorized: authentication required" + artif + "unauthorized: authentication required"},
+		{"unauthorized", "u", true, source + "unable to retrieve auth token: invalid username/password: unauthorized: authentication required"},
+		{"forbidden", "u", true, source + whole + "denied: requested access to the resource is denied" + artif + "denied: requested access to the resource is denied"},
+		{"payment-required", "u", true, source + "requesting bearer token: invalid status code from registry 402 (Payment Required)"},
+		{"no-such-host", "", true, source + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp: lookup nvcr.io on 169.254.169.254:53: no such host`},
+		{"connection-refused", "", true, "RegistryUnavailable: " + source + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp 203.0.113.17:443: connect: connection refused`},
+		{"timeout", "", true, source + `pinging container registry nvcr.io: Get "https://nvcr.io/v2/": dial tcp 203.0.113.17:443: i/o timeout`},
 		{"no-platform", "", true, crio + `choosing image instance: no image found in manifest list for architecture "amd64", variant "", OS "linux"`},
 	} {
 		if got := said(t, c.outcome, nim, c.user, c.crio); got != c.want {
