@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cluster.harness import Cluster
 
 REQUIRE_ALL = "NIMBLE_WATCH_REQUIRE_ALL"
 _OURS = re.compile(r"^(NIMBLE_WATCH_|OCI_|KUBECONFIG$|NGC_|MAKEFLAGS$|MAKELEVEL$|MFLAGS$|DEBUG$|ENVIRONMENT$)")
@@ -37,3 +40,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, but {REQUIRE_ALL} is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give the one embedded cluster of this run; building it the first time takes minutes and says so."""
+    running = Cluster.start(tmp_path_factory.mktemp("cluster") / "c")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give a namespace named after the test; it goes with it."""
+    node: pytest.Item = request.node
+    digest = hashlib.sha256(node.nodeid.encode()).hexdigest()[:6]
+    with cluster.namespace(f"{node.name.removeprefix('test_')[:40]}-{digest}") as name:
+        yield name
