@@ -40,6 +40,7 @@ from nimble_watch.store.journal import Journal, read_records
 HISTORY = "all-sessions.txt"
 LOCK = "lock"
 SILENCE = 24 * 3600.0
+_OLD = 60.0  # a temporary link this old (seconds) is of a writer that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _GONE = ".ended-"
 
@@ -125,6 +126,8 @@ def end(
         session = refold(folder, session_id)
     write_whole(folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
     _remember(folder, session)
+    for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
+        stray.unlink(missing_ok=True)  # of a writer that was killed
     gone = journals.with_name(f"{_GONE}{session_id}")
     with storing("remove", journals):
         journals.replace(gone)
@@ -158,9 +161,11 @@ def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
             if session is not None:
                 closed.append(session)
     with contextlib.suppress(OSError):
-        for path in (folder / JOURNALS).iterdir():
-            if path.name.startswith(_GONE):
-                shutil.rmtree(path, ignore_errors=True)
+        for path in (folder / JOURNALS).glob(f"{_GONE}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for stray in folder.glob(f".{CURRENT}.*.tmp"):
+            if time.time() - stray.lstat().st_mtime > _OLD:
+                stray.unlink()
     return closed
 
 
