@@ -50,14 +50,24 @@ def one_line(text: str | None) -> str:
 
 
 def paragraph(label: str, text: str, *, width: int, indent: int = 4, column: int = 11) -> list[str]:
-    """Give `label  text` wrapped to the width, the text in a column of its own; commands are never cut apart."""
+    """Give `label  text` wrapped to the width, the text in a column of its own."""
+    return _column(label, [line for part in text.splitlines() or [""] for line in _wrap(part, width - indent - column)],
+                   indent=indent, column=column)  # fmt: skip
+
+
+def to_type(label: str, command: str, *, width: int, indent: int = 4, column: int = 11) -> list[str]:
+    """Give a command wrapped so that it can still be copied into a shell; what is quoted is never cut apart."""
+    quoted = any(mark in command for mark in "'\"\\\n")
+    lines = [command] if quoted else _wrap(command, width - indent - column - 2)
+    return _column(label, [*(f"{line} \\" for line in lines[:-1]), lines[-1]], indent=indent, column=column)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _column(label: str, lines: list[str], *, indent: int, column: int) -> list[str]:
     head = " " * indent + label.ljust(column)
-    lines = []
-    for part in text.splitlines() or [""]:
-        wrapped = textwrap.wrap(part, max(20, width - len(head)), break_long_words=False, break_on_hyphens=False) or [
-            ""
-        ]
-        lines.extend(wrapped)
     return [(head if at == 0 else " " * len(head)) + line for at, line in enumerate(lines)]
 
 

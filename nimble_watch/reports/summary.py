@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from nimble_watch.reports import Report, View
-from nimble_watch.reports._words import clock, cut, money, paragraph, percent, when
+from nimble_watch.reports._words import clock, cut, money, paragraph, percent, to_type, when
 from nimble_watch.session import Obstacle, Phase, Session, Standing, band, moment
 
 _MOST_OBSTACLES = 20
@@ -106,10 +106,11 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
         ("cluster", obstacle.evidence),
         ("cause", obstacle.root_cause),
         ("fix", obstacle.fix),
-        ("type", obstacle.command),
     ):
         if text:
             yield from paragraph(label, text, width=view.width, indent=5)
+    if obstacle.command:
+        yield from to_type("run", obstacle.command, width=view.width, indent=5)
     delay = "an unknown delay" if obstacle.time_delay_seconds is None else f"{clock(obstacle.time_delay_seconds)} delay"
     cost = money(obstacle.cost_impact_usd) if obstacle.cost_impact_usd is not None else "cost unknown"
     since = f", since {when(obstacle.since_ms)}" if obstacle.since_ms is not None else ""
@@ -171,7 +172,7 @@ def _advice(session: Session, view: View) -> Iterator[str]:
     if advice:
         yield from paragraph("do", advice, width=view.width, indent=2, column=6)
     if worst.command:
-        yield from paragraph("type", worst.command, width=view.width, indent=2, column=6)
+        yield from to_type("run", worst.command, width=view.width, indent=2, column=6)
 
 
 def _weight(obstacle: Obstacle) -> tuple[Decimal, int]:
@@ -195,7 +196,7 @@ def _standing(thing: Standing, view: View) -> Iterator[str]:
     rate = money(thing.usd_per_hour) if thing.usd_per_hour is not None else f"unpriced: {thing.reason}"
     yield cut(f"  {thing.what}, {rate}", view.width)
     if thing.command:
-        yield from paragraph("end it", thing.command, width=view.width, indent=4, column=8)
+        yield from to_type("end it", thing.command, width=view.width, indent=4, column=8)
 
 
 def _render(sessions: Sequence[Session], view: View) -> str:
