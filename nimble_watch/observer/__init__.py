@@ -4,7 +4,35 @@
 `live` wires it to the launcher, the cluster, the journal and the terminal.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from nimble_watch.observer.core import Observer, Report, snapshot
 from nimble_watch.observer.replay import replay
 
-__all__ = ["Observer", "Report", "replay", "snapshot"]
+if TYPE_CHECKING:
+    from nimble_watch.observer.live import Watch
+    from nimble_watch.signals import Signal
+
+__all__ = ["Observer", "Report", "main", "replay", "snapshot"]
+
+
+def main(words: list[str]) -> int:
+    """Be the observer: `--control FD --output FD`, or `--close SESSION --sessions DIR` to end a session left behind."""
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    if "--close" in given:
+        from nimble_watch.observer.closing import close_when_free  # noqa: PLC0415  all else is not needed for that
+
+        return close_when_free(given["--sessions"], given["--close"])
+    from nimble_watch.observer.live import Live  # noqa: PLC0415  a replay needs neither threads nor a terminal
+
+    return Live(int(given["--control"]), int(given["--output"]), _open_watch).run()
+
+
+def _open_watch(put: Callable[[Signal], None]) -> Watch:
+    from nimble_watch.cluster import Settings, Watcher  # noqa: PLC0415  the client takes a third of a second
+
+    watch: Watch = Watcher(Settings(), put)
+    return watch

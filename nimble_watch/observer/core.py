@@ -23,8 +23,8 @@ from nimble_watch.state import ClusterState
 class Report(Protocol):
     """Who is told what the observer makes of its signals."""
 
-    def heard(self, signal: Signal, now: float) -> None:
-        """Take a signal that has just been taken in and judged."""
+    def heard(self, signal: Signal, entered: Sequence[Ref], now: float) -> None:
+        """Take a signal that has been taken in, and the objects that it brought into scope."""
 
     def changed(self, changes: Sequence[Change], now: float) -> None:
         """Take what became of obstacles and waits, causes first."""
@@ -66,7 +66,9 @@ class Observer:
             edge = isinstance(signal, PhaseStarted | PhaseEnded)
             if edge or (isinstance(signal, Seen) and signal.change == "deleted" and self._awaits(signal)):
                 self._flush(now)
-            for reference in (*self.state.apply(signal), *self.scope.apply(signal)):
+            changed = self.state.apply(signal)
+            entered = self.scope.apply(signal)
+            for reference in (*changed, *entered):
                 self._dirty[reference.uid] = reference
             if isinstance(signal, PhaseStarted):
                 self.tracker.phase_started(signal.phase, signal.at)
@@ -74,7 +76,7 @@ class Observer:
                 self._flush(now)
             if isinstance(signal, PhaseEnded):
                 self._tell(self.tracker.phase_ended(signal.at, failed=signal.result != "success"), now)
-            self._report.heard(signal, now)
+            self._report.heard(signal, entered, now)
         self._flush(now)
 
     def tick(self, now: float) -> None:

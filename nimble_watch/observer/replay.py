@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from nimble_watch.findings import Rule
+from nimble_watch.objects import Ref
 from nimble_watch.observer.core import Observer
 from nimble_watch.obstacles import Change
 from nimble_watch.rules import all_rules
@@ -16,7 +17,7 @@ class _Collect:
         self.changes: list[Change] = []
         self.warnings: list[str] = []
 
-    def heard(self, signal: Signal, now: float) -> None:
+    def heard(self, signal: Signal, entered: Sequence[Ref], now: float) -> None:
         """Nothing to do: the recording is known."""
 
     def changed(self, changes: Sequence[Change], now: float) -> None:  # noqa: ARG002  the interface's

@@ -6,7 +6,6 @@ order in which rules are asked does not matter, and a cause that arrives togethe
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,29 +15,14 @@ from nimble_watch.objects import Ref
 from nimble_watch.obstacles.fate import fate_of_root
 from nimble_watch.obstacles.links import linked, related
 from nimble_watch.obstacles.model import Change, Obstacle, Outcome, Symptom, Waiting
+from nimble_watch.obstacles.sightings import Sighting, Sightings
 from nimble_watch.scope import Belonging, Level, Scope
 from nimble_watch.state import ClusterState
 
 LASTED = 10.0
 """Seconds after which a grace that closes again has been an obstacle all the same."""
-
-_Slot = tuple[str, str]
-_Key = tuple[str, str, str]
-
-
-class _Sighting:
-    """What one rule sees on one object now, and where it was put: into an obstacle, under another one, or nowhere."""
-
-    __slots__ = ("asked", "finding", "gone", "obstacle", "rule", "under", "wait")
-
-    def __init__(self, rule: Rule, asked: Ref, finding: Finding) -> None:
-        self.rule = rule
-        self.asked = asked
-        self.finding = finding
-        self.obstacle: Obstacle | None = None
-        self.under: Obstacle | None = None
-        self.wait: Waiting | None = None
-        self.gone = False
+_SETTLE = 2.0
+"""Seconds for which symptoms may outlast their cause before they are told on their own."""
 
 
 class Tracker:
@@ -49,19 +33,14 @@ class Tracker:
         self._state = state
         self._scope = scope
         self._next = first
-        self._slots: dict[_Slot, dict[_Key, _Sighting]] = {}
-        self._asked: dict[str, set[_Slot]] = {}
-        self._subjects: dict[str, list[_Sighting]] = {}
-        self._members: dict[str, list[_Sighting]] = {}
+        self._seen = Sightings(state, self._left_by)
+        self._members: dict[str, list[Sighting]] = {}
         self._index: dict[tuple[str, str, str, str], Obstacle] = {}
-        self._dirty: dict[int, _Sighting] = {}
         self._left: dict[str, tuple[Obstacle, bool]] = {}
         self._frozen: dict[str, list[Obstacle]] = {}
-        self._later: list[tuple[float, int, _Sighting]] = []
-        self._count = 0
         self._recheck = 0.0
-        self.phase = ""
         self._started = 0.0
+        self.phase = ""
         self.obstacles: dict[str, Obstacle] = {}
         self.nearby: dict[str, Ref] = {}
 
@@ -69,112 +48,53 @@ class Tracker:
 
     def judge(self, rule: Rule, asked: Ref, findings: Iterable[Finding], now: float) -> None:
         """Note all that a rule sees on an object now: what it saw before and sees no more is over."""
-        slot = (asked.uid, rule.kind)
-        before = self._slots.pop(slot, {})
-        after: dict[_Key, _Sighting] = {}
-        for finding in findings:
-            key = (finding.subject.uid or finding.subject.name, finding.container, finding.signature)
-            sighting = before.pop(key, None)
-            if sighting is None:
-                sighting = _Sighting(rule, asked, finding)
-                self._subjects.setdefault(finding.subject.uid, []).append(sighting)
-                self._note(sighting)
-            elif sighting.finding != finding:
-                sighting.finding = finding
-                self._note(sighting)
-            after[key] = sighting
-            if finding.since > now:
-                self._remind(finding.since, sighting)
-            if finding.deadline is not None and finding.deadline > now:
-                self._remind(finding.deadline, sighting)
-        if before and self._is_leaving(asked):
-            # nothing is fixed by going away: a pod that is being deleted keeps what was wrong with it
-            after = {**{k: s for k, s in before.items() if s.finding.verdict is not Verdict.INFO}, **after}
-            before = {k: s for k, s in before.items() if k not in after}
-        for sighting in before.values():
-            self._leave(sighting, fixed=True)
-        if after:
-            self._slots[slot] = after
-            self._asked.setdefault(asked.uid, set()).add(slot)
-        elif (slots := self._asked.get(asked.uid)) is not None:
-            slots.discard(slot)
-            if not slots:
-                del self._asked[asked.uid]
+        self._seen.judge(rule, asked, findings, now)
 
     def gone(self, asked: Ref) -> None:
         """Note that an object is no more; what was wrong with it is not thereby fixed."""
-        for slot in self._asked.pop(asked.uid, ()):
-            for sighting in self._slots.pop(slot, {}).values():
-                self._leave(sighting, fixed=False)
+        self._seen.gone(asked)
 
     def knows(self, reference: Ref) -> bool:
         """Tell whether anything is wrong with an object, as far as it was judged."""
-        return reference.uid in self._asked
+        return self._seen.knows(reference)
 
     def again(self, reference: Ref) -> None:
         """Note that an object may belong to the phase in another way now."""
-        for sighting in self._subjects.get(reference.uid, ()):
-            self._note(sighting)
+        for sighting in self._seen.on(reference):
+            self._seen.note(sighting)
 
     def phase_started(self, phase: str, at: float) -> None:
         """Begin a phase: trouble that is there already counts from now on if it is in the way."""
         self.phase, self._started = phase, at
-        for sightings in self._subjects.values():
-            for sighting in sightings:
-                self._note(sighting)
+        for sighting in self._seen.all():
+            self._seen.note(sighting)
 
-    def _note(self, sighting: _Sighting) -> None:
-        self._dirty[id(sighting)] = sighting
-
-    def _remind(self, at: float, sighting: _Sighting) -> None:
-        self._count += 1
-        heapq.heappush(self._later, (at, self._count, sighting))
-
-    def _leave(self, sighting: _Sighting, *, fixed: bool) -> None:
-        sighting.gone = True
-        uid = sighting.finding.subject.uid
-        others = self._subjects.get(uid, [])
-        if sighting in others:
-            others.remove(sighting)
-            if not others:
-                del self._subjects[uid]
-        self._note(sighting)
+    def _left_by(self, sighting: Sighting, fixed: bool) -> None:
         if (obstacle := sighting.obstacle) is not None:
             members = self._members[obstacle.id]
-            if sighting in members:
-                members.remove(sighting)
+            members.remove(sighting)
             if not members:
                 self._left[obstacle.id] = (obstacle, fixed)
-
-    def _is_leaving(self, asked: Ref) -> bool:
-        thing = self._state.get(asked)
-        return thing is not None and thing.metadata.deletion_timestamp is not None
 
     # -- deciding ------------------------------------------------------------------------------------------------------
 
     @property
     def due(self) -> float | None:
         """When time alone changes something next (epoch seconds)."""
-        later = [self._later[0][0]] if self._later else []
-        return min([*later, self._recheck], default=None) if self._frozen else min(later, default=None)
+        times = [self._seen.due, self._recheck if self._frozen else None]
+        return min((at for at in times if at is not None), default=None)
 
     def settle(self, now: float) -> list[Change]:
         """Decide what all that was noted means, and give what changed, causes before symptoms."""
-        while self._later and self._later[0][0] <= now:
-            sighting = heapq.heappop(self._later)[2]
-            if not sighting.gone:
-                self._note(sighting)
         changes: list[Change] = []
-        while self._dirty:
-            noted = sorted(self._dirty.values(), key=lambda s: (s.rule.rank, s.finding.since))
-            self._dirty = {}
+        while noted := self._seen.noted(now):
             for sighting in noted:
                 changes.extend(self._unwait(sighting, now) if sighting.gone else self._place(sighting, now))
         changes.extend(self._close_left(now))
         changes.extend(self._thaw(now))
         return changes
 
-    def _place(self, sighting: _Sighting, now: float) -> Iterator[Change]:
+    def _place(self, sighting: Sighting, now: float) -> Iterator[Change]:
         finding = sighting.finding
         if not self.phase or finding.since > now:
             return
@@ -196,14 +116,14 @@ class Tracker:
             obstacle = sighting.obstacle or self._open(sighting, belonging)
             yield from self._stand(sighting, obstacle, belonging, now)
 
-    def _count_nearby(self, sighting: _Sighting, belonging: Belonging) -> None:
+    def _count_nearby(self, sighting: Sighting, belonging: Belonging) -> None:
         if belonging.level is Level.NEARBY and sighting.finding.verdict in (Verdict.TERMINAL, Verdict.GRACE):
             top = self._state.root(sighting.finding.subject)
             self.nearby[top.uid] = top
 
     # -- waits ---------------------------------------------------------------------------------------------------------
 
-    def _wait(self, sighting: _Sighting, belonging: Belonging) -> Iterator[Change]:
+    def _wait(self, sighting: Sighting, belonging: Belonging) -> Iterator[Change]:
         finding = sighting.finding
         known = sighting.wait
         sighting.wait = Waiting(
@@ -219,23 +139,20 @@ class Tracker:
         if known is None:
             yield Change("waiting", finding.since, wait=sighting.wait)
 
-    def _unwait(self, sighting: _Sighting, now: float) -> Iterator[Change]:
+    def _unwait(self, sighting: Sighting, now: float) -> Iterator[Change]:
         if (wait := sighting.wait) is not None:
             sighting.wait = None
-            ended = Waiting(
-                **{name: getattr(wait, name) for name in wait.__struct_fields__ if name != "ended"}, ended=now
-            )
-            yield Change("waited", now, wait=ended)
+            yield Change("waited", now, wait=msgspec.structs.replace(wait, ended=now))
 
     @property
     def waits(self) -> list[Waiting]:
         """Give what is waited for now that is no obstacle."""
-        found = (s.wait for sightings in self._subjects.values() for s in sightings if s.wait is not None)
+        found = (s.wait for s in self._seen.all() if s.wait is not None)
         return sorted(found, key=lambda wait: wait.since)
 
     # -- causes --------------------------------------------------------------------------------------------------------
 
-    def _root(self, sighting: _Sighting, belonging: Belonging) -> tuple[Obstacle | None, _Sighting | None]:
+    def _root(self, sighting: Sighting, belonging: Belonging) -> tuple[Obstacle | None, Sighting | None]:
         """Give the obstacle that explains a sighting, and the sighting that becomes an obstacle by explaining it."""
         finding, rank = sighting.finding, sighting.rule.rank
         best: tuple[int, float, Obstacle] | None = None
@@ -256,17 +173,17 @@ class Tracker:
             return other.obstacle or self._open(other, cause), other
         return None, None
 
-    def _silent(self, sighting: _Sighting) -> Iterator[_Sighting]:
+    def _silent(self, sighting: Sighting) -> Iterator[Sighting]:
         """Give what is known, but told nobody, and would explain a sighting: trouble elsewhere, or a patient wait."""
         finding, rule = sighting.finding, sighting.rule
         if finding.subject.kind == "Phase":
             if rule.type == "timeout":  # it gave up on something that would have come
-                waits = (s for sightings in self._subjects.values() for s in sightings if s.wait is not None)
+                waits = (s for s in self._seen.all() if s.wait is not None)
                 ours = (s for s in waits if s.wait is not None and s.wait.belonging.sure and _serious(s.finding))
                 yield from sorted(ours, key=lambda s: (s.rule.rank, s.finding.since))
             return
         for reference in related(finding.subject, finding, self._state):
-            for other in self._subjects.get(reference.uid, ()):
+            for other in self._seen.on(reference):
                 if other is sighting or other.rule.rank >= rule.rank or not linked(finding, other.finding, self._state):
                     continue
                 if other.under is not None or (_serious(other.finding) and other.wait is None):
@@ -281,7 +198,7 @@ class Tracker:
             elif subject.kind == "Phase" and obstacle.phase == self.phase and obstacle.outcome == "removed":
                 yield obstacle
 
-    def _attach(self, sighting: _Sighting, root: Obstacle, now: float) -> Iterator[Change]:
+    def _attach(self, sighting: Sighting, root: Obstacle, now: float) -> Iterator[Change]:
         yield from self._unwait(sighting, now)
         own, sighting.under = sighting.obstacle, root
         finding = sighting.finding
@@ -300,7 +217,7 @@ class Tracker:
 
     # -- standing ------------------------------------------------------------------------------------------------------
 
-    def _stand(self, sighting: _Sighting, obstacle: Obstacle, belonging: Belonging, now: float) -> Iterator[Change]:
+    def _stand(self, sighting: Sighting, obstacle: Obstacle, belonging: Belonging, now: float) -> Iterator[Change]:
         sighting.under = None
         new, again = not obstacle.intervals, not obstacle.stands
         before = (obstacle.verdict, obstacle.count, obstacle.finding.summary, obstacle.counts)
@@ -309,7 +226,7 @@ class Tracker:
             start = max(min(now, sighting.finding.since), self._started, last or 0.0)
             obstacle.intervals.append((start, None))
             obstacle.outcome, obstacle.root = "standing", ""
-            self._remind(start + LASTED, sighting)
+            self._seen.remind(start + LASTED, sighting)
         self._review(obstacle, belonging, now)
         if new:
             yield Change("opened", now, obstacle=obstacle)
@@ -321,7 +238,7 @@ class Tracker:
             why = "terminal" if before[0] != obstacle.verdict and obstacle.verdict is Verdict.TERMINAL else ""
             yield Change("updated", now, obstacle=obstacle, why=why)
 
-    def _open(self, sighting: _Sighting, belonging: Belonging) -> Obstacle:
+    def _open(self, sighting: Sighting, belonging: Belonging) -> Obstacle:
         """Put a sighting into its obstacle, one that is known or a new one."""
         finding, rule = sighting.finding, sighting.rule
         chain = [finding.subject, *self._state.owners(finding.subject)]
@@ -402,8 +319,8 @@ class Tracker:
 
     def _heir(self, obstacle: Obstacle) -> Obstacle | None:
         """Give the obstacle that stands on the same objects in its place."""
-        for uid in obstacle.subjects:
-            for other in self._subjects.get(uid, ()):
+        for subject in obstacle.subjects.values():
+            for other in self._seen.on(subject):
                 heir = other.obstacle or other.under
                 if heir is not None and heir is not obstacle and heir.stands:
                     return heir
@@ -439,11 +356,10 @@ class Tracker:
             if heir.stands and heir.intervals[-1][0] > start and outcome == "superseded":
                 before = [end for _, end in heir.intervals[:-1] if end is not None]
                 heir.intervals[-1] = (max([start, *before]), None)  # it was the same trouble all along
-        for sightings in list(self._subjects.values()):
-            for sighting in sightings:
-                if sighting.under is obstacle:
-                    sighting.under = None
-                    self._remind(at + 2.0, sighting)
+        for sighting in self._seen.all():
+            if sighting.under is obstacle:
+                sighting.under = None
+                self._seen.remind(at + _SETTLE, sighting)
         counts = obstacle.counts and outcome != "superseded"
         return Change("closed" if counts else "dismissed", at, obstacle=obstacle)
 
@@ -455,9 +371,8 @@ class Tracker:
                 self._unfreeze(obstacle)
                 obstacle.counts = obstacle.counts or failed or obstacle.stood(at) >= LASTED
                 changes.append(self._close(obstacle, "phase-ended", at))
-        for sightings in self._subjects.values():
-            for sighting in sightings:
-                changes.extend(self._unwait(sighting, at))
+        for sighting in self._seen.all():
+            changes.extend(self._unwait(sighting, at))
         self.phase = ""
         return changes
 

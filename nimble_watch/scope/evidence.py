@@ -89,25 +89,31 @@ _KUBECTL = frozenset(("kubectl", "oc", "kubecolor"))
 _HELM = frozenset(("helm", "helm3", "helm4"))
 _SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ash", "ksh"))
 _LINE = 4096
+_DEPTH = 3
 
-_KUBECTL_VALUES = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_KUBECTL_VALUES = _words(
     "-n --namespace -l --selector -f --filename -k --kustomize --context --kubeconfig --for --timeout -o --output -c"
     " --container --field-selector -p --patch --type --image --replicas --to-revision --revision --grace-period"
     " --cluster --user --server -s --token --as --since --tail --request-timeout --field-manager --port --target-port"
     " --current-replicas --cascade --overrides --restart --env --from --schedule --sort-by --chunk-size -L --patch-file"
     " --limits --requests --address --pod-running-timeout --max --min --cpu-percent --prune-allowlist --applyset"
-    " --dry-run-namespace --label-columns --template -v --v --kind --class --serviceaccount --labels --name".split()
+    " --dry-run-namespace --label-columns --template -v --v --kind --class --serviceaccount --labels --name"
 )
-_HELM_VALUES = frozenset(
+_HELM_VALUES = _words(
     "-n --namespace -f --values --set --set-string --set-json --set-file --set-literal --version --timeout"
     " --kube-context --kubeconfig --repo --description --history-max --kube-apiserver --kube-token --kube-as-user"
     " --username --password --ca-file --cert-file --key-file --keyring --post-renderer --post-renderer-args -o --output"
-    " --registry-config --repository-cache --repository-config --cascade -l --labels --revision --filter".split()
+    " --registry-config --repository-cache --repository-config --cascade -l --labels --revision --filter"
 )
 _WITH_SUBVERB = frozenset(("rollout", "set", "apply"))
 _POD_VERBS = frozenset(("logs", "log", "exec", "attach", "port-forward"))
-_NAMING_VERBS = frozenset(
-    "get describe delete wait rollout scale expose patch annotate label edit set autoscale debug events".split()
+_NAMING_VERBS = _words(
+    "get describe delete wait rollout scale expose patch annotate label edit set autoscale debug events"
 )
 _ALL_VERBS = frozenset(("wait", "delete", "rollout", "scale"))
 _HELM_VERBS = frozenset(
@@ -120,7 +126,7 @@ def from_argv(argv: Sequence[str], depth: int = 0) -> Iterator[Evidence]:
     words = list(argv)
     for at, word in enumerate(words):
         base = PurePosixPath(word).name
-        if base in _SHELLS and depth < 3:
+        if base in _SHELLS and depth < _DEPTH:
             script = _script_of(words[at + 1 :])
             if script is not None:
                 yield from from_script(script, depth + 1)
@@ -171,9 +177,7 @@ class Reader:
                 yield Release(self._release, found[1])
             yield Working(found[1])
             self._release = ""
-        elif "/" in line and (found := _RESULT.fullmatch(line) or _WAITED.match(line)):
-            yield from _named(found[1], found[2], "")
-        elif '"' in line and (found := _QUOTED.match(line)):
+        elif found := _object_of(line):
             yield from _named(found[1], found[2], "")
         elif '"' in line and (found := _RELEASE.match(line)):
             yield Release(found[1])
@@ -181,6 +185,12 @@ class Reader:
             yield Named(found[1], found[3], found[2])
         elif _mentions(line) and (echoed := _command(line)):
             yield from from_script(echoed)
+
+
+def _object_of(line: str) -> re.Match[str] | None:
+    if "/" in line and (found := _RESULT.fullmatch(line) or _WAITED.match(line)):
+        return found
+    return _QUOTED.match(line) if '"' in line else None
 
 
 def _mentions(line: str) -> bool:
@@ -247,8 +257,11 @@ def _from_kubectl(words: Sequence[str]) -> Iterator[Evidence]:
         return
     if "-A" not in given.flags and "--all-namespaces" not in given.flags:
         yield Working(namespace)
-    if verb in _WITH_SUBVERB:
-        rest = rest[1:]
+    yield from _kubectl_objects(verb, rest[1:] if verb in _WITH_SUBVERB else rest, namespace, given)
+
+
+def _kubectl_objects(verb: str, rest: Sequence[str], namespace: str, given: _Arguments) -> Iterator[Evidence]:
+    """Read what a kubectl command is about: a name, names, labels, or all of a kind."""
     if verb == "run" and rest:
         yield from _named("pod", rest[0], namespace)
     elif verb == "create" and len(rest) > 1:

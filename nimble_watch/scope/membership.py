@@ -187,7 +187,8 @@ class Scope:
     # -- who touched it ------------------------------------------------------------------------------------------------
 
     def _touch(self, reference: Ref, thing: KubeObject, *, listed: bool) -> None:
-        if self._started is None or reference.uid in self._touched and self._touched[reference.uid].clear:
+        known = self._touched.get(reference.uid)
+        if self._started is None or (known is not None and known.clear):
             return
         changed, manager = _last_change(thing.metadata)
         if changed is None or changed + _UNCLEAR <= self._started or _is_controller(manager):
@@ -209,9 +210,11 @@ class Scope:
         if (own := self._own(reference)) is not None and own.sure:
             return own
         above = [own] if own is not None else []
-        for owner in self._state.owners(reference):
-            if (found := self._own(owner)) is not None:
-                above.append(Belonging(Level.REACHED, sure=found.sure, why=f"belongs to {owner}, {found.why}"))
+        above.extend(
+            Belonging(Level.REACHED, sure=found.sure, why=f"belongs to {owner}, {found.why}")
+            for owner in self._state.owners(reference)
+            if (found := self._own(owner)) is not None
+        )
         if reference.kind == "PersistentVolumeClaim":
             above.append(self._best(self._state.claimants(reference), "a pod of ours mounts it"))
         elif reference.kind == "Service":

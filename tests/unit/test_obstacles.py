@@ -15,6 +15,7 @@ SECRET = waiting_rule("secret-missing", "NoSecret", Verdict.GRACE, grace=30)
 LOADING = waiting_rule("readiness-failing", "Loading", Verdict.RECOVERS, grace=60, rank=60)
 PULLING = waiting_rule("image-pull-slow", "Pulling", Verdict.INFO)
 RULES = {rule.kind: rule for rule in (IMAGE, SECRET, LOADING, PULLING)}
+PHASE = frozenset(("Phase",))
 HELM = ("helm", "upgrade", "--install", "nim", "./chart", "-n", "nim")
 
 
@@ -32,9 +33,9 @@ class Story:
         self.signals += more
         self.owner = Ref("ReplicaSet", "nim", "nim-1", "ReplicaSet/nim/nim-1")
 
-    def becomes(self, at: float, reason: str, **more: object) -> Story:
+    def becomes(self, at: float, reason: str, *, deleting: bool = False) -> Story:
         """Let the pod wait with a reason at so many seconds into the phase (without: run)."""
-        thing = stuck(self.pod, reason, owner=self.owner, **more)
+        thing = stuck(self.pod, reason, owner=self.owner, deleting=deleting)
         self.signals.append(seen("Pod", thing, at=T0 + at, change="modified"))
         return self
 
@@ -169,6 +170,13 @@ def test_trouble_from_before_the_phase_counts_from_the_phase_on() -> None:
     assert change.obstacle.intervals == [(T0, None)]
 
 
+def seen_on(subject: Ref, summary: str, *, since: float, evidence: str = "") -> Finding:
+    """Make a terminal finding without advice."""
+    return Finding(
+        subject=subject, verdict=Verdict.TERMINAL, summary=summary, cause="", evidence=evidence, fix="", since=since
+    )
+
+
 def deadline_rule(kind: str = "progress-deadline", rank: int = 80) -> Rule:
     """Make a rule that sees every Deployment past its deadline."""
 
@@ -176,10 +184,7 @@ def deadline_rule(kind: str = "progress-deadline", rank: int = 80) -> Rule:
         workload = state.workload(subject)
         for condition in (workload.status.conditions if workload else None) or ():
             if condition.reason == "ProgressDeadlineExceeded":
-                yield Finding(
-                    subject=subject, verdict=Verdict.TERMINAL, summary="late", cause="", evidence=condition.message or "",
-                    fix="", since=T0 + 2,
-                )  # fmt: skip
+                yield seen_on(subject, "late", since=T0 + 2, evidence=condition.message or "")
 
     return Rule(kind=kind, type="timeout", rank=rank, subjects=frozenset(("Deployment",)), recognise=recognise)
 
@@ -187,7 +192,8 @@ def deadline_rule(kind: str = "progress-deadline", rank: int = 80) -> Rule:
 def late_deployment(at: float) -> Seen:
     """Make a Deployment that is past its deadline."""
     late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
-    return seen("Deployment", made("Deployment", "nim", release="nim", status={"conditions": [late]}), at=at, change="modified")
+    deployment = made("Deployment", "nim", release="nim", status={"conditions": [late]})
+    return seen("Deployment", deployment, at=at, change="modified")
 
 
 def test_a_symptom_of_the_owner_is_attached_to_the_cause_below_it() -> None:
@@ -216,11 +222,9 @@ def phase_rule() -> Rule:
     def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         phase = state.phases[subject.name]
         if phase.ended is not None and phase.ended.exit:
-            yield Finding(
-                subject=subject, verdict=Verdict.TERMINAL, summary="failed", cause="", evidence="", fix="", since=now
-            )
+            yield seen_on(subject, "failed", since=now)
 
-    return Rule(kind="phase-failed", type="execution-error", rank=99, subjects=frozenset(("Phase",)), recognise=recognise)
+    return Rule(kind="phase-failed", type="execution-error", rank=99, subjects=PHASE, recognise=recognise)
 
 
 def test_a_phase_that_failed_of_a_known_cause_has_only_that() -> None:

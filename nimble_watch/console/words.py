@@ -1,0 +1,103 @@
+"""What we say about an obstacle, in this order: what is wrong, the cluster's words, why, what to type, the cost."""
+
+from __future__ import annotations
+
+import time
+
+from nimble_watch.findings import Verdict
+from nimble_watch.obstacles import Obstacle, Waiting
+
+_EVIDENCE = 400
+_LABEL = 9
+
+
+def span(seconds: float) -> str:
+    """Give a length of time as people say it: `45 s`, `14:20`, `1:02:03`, `3 days`."""
+    whole = int(seconds + 0.5)
+    if whole < 60:  # noqa: PLR2004  a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:  # noqa: PLR2004  two days
+        return f"{hours // 24} days"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def one_line(text: str, width: int = _EVIDENCE) -> str:
+    """Give a text as one line, cut in its middle if it is too long: both ends of an error matter."""
+    flat = " ".join(text.split())
+    if len(flat) <= width:
+        return flat
+    tail = width // 2
+    return f"{flat[: width - tail - 5]} ... {flat[-tail:]}"
+
+
+def _row(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL}}{one_line(text)}"
+
+
+def obstacle_block(obstacle: Obstacle, *, now: float, cost: str) -> list[str]:
+    """Give the lines that tell a new obstacle; `cost` is what it holds per hour, in words."""
+    finding = obstacle.finding
+    count = f" ({obstacle.count} times)" if obstacle.count > 1 else ""
+    lines = [f"{obstacle.kind}: {one_line(finding.summary)}{count}"]
+    lines += [_row("cluster", finding.evidence)] if finding.evidence else []
+    lines += [_row("cause", finding.cause)] if finding.cause else []
+    for symptom in obstacle.symptoms[:3]:
+        lines.append(_row("hence", f"{symptom.kind} of {symptom.subject}"))
+    lines += [_row("do", finding.fix)] if finding.fix else []
+    lines += [_row("type", finding.command)] if finding.command else []
+    lines.append(_row("waiting", patience(obstacle, now)))
+    lines += [_row("cost", cost)] if cost else []
+    return lines
+
+
+def patience(obstacle: Obstacle, now: float) -> str:
+    """Say whether waiting can help."""
+    old = ""
+    if obstacle.since < obstacle.opened - 1:
+        began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(obstacle.since))
+        old = f"; it has been so since {began}, before this phase"
+    deadline = obstacle.finding.deadline
+    if obstacle.verdict is Verdict.TERMINAL:
+        return f"does not help: somebody must change something{old}"
+    doubt = "" if obstacle.belonging.sure else "; it may not be this phase's"
+    if obstacle.verdict is Verdict.RECOVERS:
+        return f"helps, but it is taking longer than it should{old}{doubt}"
+    if deadline is not None and deadline > now:
+        return f"may help; if not within {span(deadline - now)}, it will not{old}{doubt}"
+    return f"may help{old}{doubt}"
+
+
+def updated(obstacle: Obstacle, why: str, now: float) -> list[str]:
+    """Give the lines for what became worse; mere repetitions are not worth one."""
+    stood = span(obstacle.stood(now))
+    if why == "terminal":
+        return [f"{obstacle.kind}: {one_line(obstacle.finding.summary)}: after {stood}, waiting no longer helps"]
+    if why == "again":
+        return [f"{obstacle.kind}: {one_line(obstacle.finding.summary)}: it is back"]
+    return []
+
+
+def ended(obstacle: Obstacle, now: float, cost: str) -> list[str]:
+    """Give the line that tells how an obstacle ended; nothing where the phase's summary says it."""
+    stood = span(obstacle.stood(now))
+    paid = f", {cost}" if cost else ""
+    if obstacle.outcome == "fixed":
+        return [f"{obstacle.kind}: fixed after {stood}{paid}"]
+    if obstacle.outcome == "removed":
+        return [f"{obstacle.kind}: its object was removed after {stood}, which fixed nothing{paid}"]
+    return []
+
+
+def waiting_line(what: str, since: float, now: float, *, others: int, cost: str) -> str:
+    """Give the line that is said now and then while something is waited for."""
+    more = f" and {others} more" if others else ""
+    paid = f", {cost} so far" if cost else ""
+    return f"waiting for {span(now - since)}: {one_line(what, 160)}{more}{paid}"
+
+
+def waited(wait: Waiting) -> list[str]:
+    """Give the line that tells how long a wait took that was worth a word."""
+    took = (wait.ended or wait.since) - wait.since
+    return [f"after {span(took)}: {one_line(wait.summary, 160)}: over"] if took >= 60 else []  # noqa: PLR2004  a minute

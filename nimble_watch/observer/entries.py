@@ -1,0 +1,91 @@
+"""From what the observer follows to what the session keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nimble_watch.cleaning import clean_lines
+from nimble_watch.metering import Meter
+from nimble_watch.objects import Ref
+from nimble_watch.obstacles import Obstacle, Waiting
+from nimble_watch.session import Obstacle as Kept
+from nimble_watch.session import Wait, milliseconds, stamp
+
+_MOST_SUBJECTS = 20
+
+
+def where(reference: Ref) -> str:
+    """Give an object as people find it again: kind, namespace and name."""
+    if reference.kind == "Phase":
+        return f"phase {reference.name}"
+    space = f"{reference.namespace}/" if reference.namespace else ""
+    return f"{reference.kind.lower()} {space}{reference.name}"
+
+
+def kept(obstacle: Obstacle, meter: Meter, offset: float) -> Kept:
+    """Give an obstacle as the session keeps it; `offset` is by how much the API server's clock is ahead of ours."""
+    finding = obstacle.finding
+    extra: dict[str, Any] = {"scope": {"level": obstacle.belonging.level.name.lower(), "sure": obstacle.belonging.sure}}
+    if obstacle.belonging.why:
+        extra["scope"]["why"] = obstacle.belonging.why
+    if obstacle.symptoms:
+        extra["symptoms"] = [
+            {"kind": entry.kind, "subject": where(entry.subject), "evidence": clean_lines(entry.evidence)}
+            for entry in obstacle.symptoms
+        ]
+    if obstacle.was_terminal is not None and obstacle.outcome == "fixed":
+        extra["recovered_after_terminal"] = True
+    sure = obstacle.belonging.sure
+    superseded = obstacle.outcome == "superseded"
+    return Kept(
+        id=obstacle.id,
+        phase=obstacle.phase,
+        type=obstacle.type,
+        kind=obstacle.kind,
+        description=clean_lines(finding.summary),
+        root_cause=clean_lines(finding.cause),
+        fix=clean_lines(finding.fix),
+        suggested_fix=clean_lines(finding.fix),
+        command=clean_lines(finding.command) or None,
+        evidence=clean_lines(finding.evidence),
+        timestamp=stamp(milliseconds(obstacle.opened - offset)),
+        verdict=obstacle.verdict.value,
+        source="watched",
+        outcome=obstacle.outcome,
+        subject=where(finding.subject),
+        subjects=[where(subject) for subject in list(obstacle.subjects.values())[:_MOST_SUBJECTS]],
+        count=obstacle.count,
+        root=obstacle.root or None,
+        since_ms=milliseconds(obstacle.since - offset),
+        intervals=[] if superseded else [_span(start, end, offset) for start, end in obstacle.intervals],
+        held=meter.held(obstacle.subjects.values()) if sure and not superseded else [],
+        extra=extra,
+    )
+
+
+def _span(start: float, end: float | None, offset: float) -> tuple[int, int | None]:
+    return milliseconds(start - offset), None if end is None else milliseconds(end - offset)
+
+
+def wait(waiting: Waiting, offset: float) -> Wait:
+    """Give a wait as the session keeps it."""
+    return Wait(
+        what=waiting.kind,
+        phase=waiting.phase,
+        subject=where(waiting.subject),
+        detail=clean_lines(waiting.summary),
+        start_ms=milliseconds(waiting.since - offset),
+        end_ms=None if waiting.ended is None else milliseconds(waiting.ended - offset),
+    )
+
+
+def program(argv: list[str]) -> list[str]:
+    """Give a command as the session keeps it: its program's name, because arguments may hold what is nobody's."""
+    return [argv[0].rpartition("/")[2]] if argv else []
+
+
+def option(options: Mapping[str, Any], name: str) -> str:
+    """Give an option that is a word, empty where it was not given."""
+    value = options.get(name)
+    return value if isinstance(value, str) else ""

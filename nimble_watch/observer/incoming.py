@@ -1,0 +1,214 @@
+"""What the launcher sends: its messages, and the output that it saw, in the order in which both happened.
+
+They come by two descriptors, so their order has to be restored: the launcher lets all output out before it tells of a
+phase's end.  After each read of its messages the output is read until nothing is left, and goes first.
+Regular files that the child writes to are read beside it; the kernel tells nobody that a file has grown, so they are
+looked at a few times a second while a phase runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from nimble_watch.cleaning import clean
+
+_HEADER = struct.Struct("<BxxxI")
+_DROPPED = 0xFF
+_READ = 256 * 1024
+_LINE = 64 * 1024
+_LOOK = 0.25  # seconds between two looks at a file that the child writes to
+_MOST_AT_ONCE = 4 * 1024 * 1024  # bytes of a file that are read in one look: the rest waits, the messages do not
+
+
+class Message(Struct, frozen=True):
+    """One message of the launcher; `None` as its fields means that the launcher is gone."""
+
+    fields: dict[str, Any] | None
+
+
+class Heard(Struct, frozen=True):
+    """A line that the child wrote, cleaned, or how many bytes were not looked at."""
+
+    at: float
+    stream: Literal["stdout", "stderr"]
+    line: str
+    lost: int = 0
+
+
+Item = Message | Heard
+
+
+class MidLine(Protocol):
+    """Who is told whether the child is in the middle of a line."""
+
+    def __call__(self, *, begun: bool) -> None:
+        """Take note of it."""
+
+
+class Lines:
+    """Cuts one stream into lines; of a progress bar, which returns to its line's beginning, the last state counts."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take bytes in and give the lines that are whole by now."""
+        *whole, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[-_LINE:]
+        return [_text(line) for line in whole]
+
+    def end(self) -> list[str]:
+        """Give what is left without a newline."""
+        rest, self._rest = self._rest, b""
+        return [_text(rest)] if rest else []
+
+
+def _text(line: bytes) -> str:
+    kept = line.rstrip(b"\r")[-_LINE:]
+    return clean(kept.rpartition(b"\r")[2].decode("utf-8", "replace"))
+
+
+class _File:
+    """A regular file that the child writes to, from where it stood when the child began."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.stream = int(about["stream"])
+        self.descriptor = os.open(about["path"], os.O_RDONLY | os.O_CLOEXEC)
+        found = os.fstat(self.descriptor)
+        if (found.st_dev, found.st_ino) != (about["device"], about["inode"]):
+            os.close(self.descriptor)
+            raise FileNotFoundError(2, "another file has that name now", about["path"])
+        self.offset = int(about["offset"])
+
+    def read(self) -> bytes:
+        """Give what was written since the last look."""
+        data = os.pread(self.descriptor, _MOST_AT_ONCE, self.offset)
+        self.offset += len(data)
+        return data
+
+
+class Incoming:
+    """The thread that reads what the launcher sends, and hands it on as items, in order."""
+
+    def __init__(self, control: int, output: int, put: Callable[[Item], None], mid_line: MidLine) -> None:
+        self._control = control
+        self._output: int | None = output
+        self._put = put
+        self._mid_line = mid_line
+        self._lines = {1: Lines(), 2: Lines()}
+        self._frames = b""
+        self._messages = b""
+        self._files: dict[tuple[int, int], _File] = {}
+        os.set_blocking(control, False)
+        os.set_blocking(output, False)
+        self._thread = threading.Thread(target=self._run, name="incoming", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if self._output is not None:
+            poll.register(self._output, select.POLLIN)
+        while True:
+            ready = dict(poll.poll(_LOOK * 1000 if self._files else None))
+            said = self._read_control() if self._control in ready else b""
+            self._read_output(poll)
+            self._read_files()
+            if said is None:
+                self._put(Message(None))
+                return
+            *whole, self._messages = (self._messages + said).split(b"\n")
+            for line in whole:
+                self._understand(line)
+
+    def _read_control(self) -> bytes | None:
+        try:
+            data = os.read(self._control, _READ)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return None
+        return data or None
+
+    def _read_output(self, poll: select.poll) -> None:
+        while self._output is not None:
+            try:
+                data = os.read(self._output, _READ)
+            except BlockingIOError:
+                return
+            if not data:
+                poll.unregister(self._output)
+                os.close(self._output)
+                self._output = None
+                return
+            self._take_frames(data)
+
+    def _take_frames(self, data: bytes) -> None:
+        self._frames += data
+        at = 0
+        while len(self._frames) - at >= _HEADER.size:
+            stream, length = _HEADER.unpack_from(self._frames, at)
+            if stream == _DROPPED:
+                at += _HEADER.size
+                self._put(Heard(time.time(), "stdout", "", lost=length))
+                continue
+            end = at + _HEADER.size + length
+            if len(self._frames) < end:
+                break
+            payload = self._frames[at + _HEADER.size : end]
+            at = end
+            if payload:
+                self._mid_line(begun=not payload.endswith(b"\n"))
+                self._take(stream, payload)
+        self._frames = self._frames[at:]
+
+    def _take(self, stream: int, payload: bytes) -> None:
+        now = time.time()
+        for line in self._lines[2 if stream == 2 else 1].feed(payload):  # noqa: PLR2004  stderr
+            self._put(Heard(now, "stderr" if stream == 2 else "stdout", line))  # noqa: PLR2004  stderr
+
+    def _read_files(self) -> None:
+        for file in self._files.values():
+            with contextlib.suppress(OSError):
+                if data := file.read():
+                    self._take(file.stream, data)
+
+    def _understand(self, line: bytes) -> None:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(fields, dict):
+            return
+        kind = fields.get("type")
+        if kind == "phase-started":
+            self._open_files(fields.get("files") or ())
+        elif kind == "phase-ended":
+            self._read_files()
+            now = time.time()
+            for stream, name in ((1, "stdout"), (2, "stderr")):
+                for text in self._lines[stream].end():
+                    self._put(Heard(now, name, text))  # type: ignore[arg-type]  # one of two words
+            self._mid_line(begun=False)
+        self._put(Message(fields))
+
+    def _open_files(self, files: Any) -> None:
+        for about in files:
+            key = (about.get("device"), about.get("inode"))
+            if key in self._files:
+                continue
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                self._files[key] = _File(about)

@@ -1,0 +1,358 @@
+"""The observer at work: its threads, its inbox, and the loop that waits for the first of them or the first timer."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from nimble_watch.cleaning import clean_argv, learn_secrets
+from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts
+from nimble_watch.console import Console, wants_colour
+from nimble_watch.metering import Meter
+from nimble_watch.observer.core import Observer
+from nimble_watch.observer.entries import option, program
+from nimble_watch.observer.incoming import Heard, Incoming, Message
+from nimble_watch.observer.orphan import stop_group
+from nimble_watch.observer.scribe import Scribe
+from nimble_watch.observer.telling import Telling
+from nimble_watch.reports.summary import summary
+from nimble_watch.rules import all_rules
+from nimble_watch.session import (
+    costs_known,
+    fields_set,
+    milliseconds,
+    new_uid,
+    phase_ended,
+    phase_started,
+    session_ended,
+    session_started,
+)
+from nimble_watch.signals import ClusterFound, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
+
+_INBOX = 8192
+_BATCH = 512
+_LATE = 0.25
+"""Seconds for which a failed phase's last words from the cluster are waited for before it is judged."""
+_FINISH = 1.5
+"""Seconds that ending may take: the launcher waits two."""
+_CONSOLE = 0.4
+_GRACE = 10.0
+
+Item = Signal | Message | Heard
+
+
+class Watch(Protocol):
+    """The cluster, watched: what we ask of `cluster.Watcher`."""
+
+    def start(self, namespaces: list[str]) -> None:
+        """Begin to watch; returns at once."""
+
+    def widen(self, namespace: str) -> None:
+        """Watch a namespace too."""
+
+    def look_again(self) -> None:
+        """Look whether the kubeconfig is another one now."""
+
+    def fetch_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
+        """Fetch the last lines of a container's log; they come as a signal."""
+
+    def stop(self) -> bool:
+        """End all threads; tell whether all of them ended in time."""
+
+
+OpenWatch = Callable[[Callable[[Signal], None]], Watch]
+
+
+class Live:
+    """One observer process, from the launcher's first message to its last."""
+
+    def __init__(self, control: int, output: int, open_watch: OpenWatch) -> None:
+        self._inbox: queue.Queue[Item] = queue.Queue(_INBOX)
+        self._control = socket.socket(fileno=control)
+        self._open_watch = open_watch
+        self._console = Console(2, colour=wants_colour(2, os.environ))
+        self._incoming = Incoming(control, output, self._inbox.put, self._console.mid_line)
+        self._scribe: Scribe | None = None
+        self._watch: Watch | None = None
+        self._begun: dict[str, Any] = {}
+        self._phase = ""
+        self._group: int | None = None
+        self._early: list[Heard] = []
+        self._signals: list[Signal] = []
+        self._spaces: frozenset[str] = frozenset()
+        self._stopping = False
+        self._waiting: deque[Item] = deque()
+        self._telling = Telling(self._console, None)
+        self._observer = Observer({}, self._telling)
+        self._meter = Meter(self._observer.state, self._observer.scope, time.time())
+
+    def run(self) -> int:
+        """Serve until the launcher says that it is over, or is gone."""
+        learn_secrets(os.environ)
+        self._incoming.start()
+        while True:
+            item = self._next()
+            if isinstance(item, Message) and self._message(item):
+                return 0
+            if isinstance(item, Heard):
+                self._output(item)
+            elif item is not None and not isinstance(item, Message):
+                self._take(item)
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return time.time() + self._telling.offset
+
+    def _next(self) -> Item | None:
+        """Give the next item, having let time do what was due; None when only time passed."""
+        if self._waiting:
+            return self._waiting.popleft()
+        now = self._now()
+        dues = [due for due in (self._observer.due, self._telling.due) if due is not None]
+        if dues and min(dues) <= now:
+            self._observer.tick(now)
+            self._telling.tick(now)
+            dues = [due for due in (self._observer.due, self._telling.due) if due is not None]
+        try:
+            return self._inbox.get(timeout=max(0.0, min(dues) - now) if dues else None)
+        except queue.Empty:
+            return None
+
+    def _take(self, first: Signal) -> None:
+        """Take in a signal and those that are there already behind it; a message of the launcher ends the batch."""
+        batch: list[Signal] = [first]
+        while len(batch) < _BATCH and not self._waiting:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(item, Message | Heard):
+                self._waiting.append(item)
+            else:
+                batch.append(item)
+        self._observer.take(batch, self._now())
+        self._widen()
+
+    def _widen(self) -> None:
+        """Have the cluster's watch look into the namespaces that came into scope."""
+        spaces = self._observer.scope.namespaces
+        if spaces != self._spaces and self._watch is not None:
+            for space in spaces - self._spaces:
+                self._watch.widen(space)
+            self._spaces = spaces
+
+    def _output(self, heard: Heard) -> None:
+        if not self._phase:
+            self._early.append(heard)
+        elif heard.lost:
+            self._take(OutputLost(heard.at + self._telling.offset, self._phase, heard.lost))
+        else:
+            self._take(Output(heard.at + self._telling.offset, self._phase, heard.stream, heard.line))
+
+    # -- messages of the launcher --------------------------------------------------------------------------------------
+
+    def _message(self, message: Message) -> bool:
+        """Do what the launcher says; true when it was the last thing."""
+        fields = message.fields
+        if fields is None:
+            self._orphaned()
+            return True
+        match fields.get("type"):
+            case "begin":
+                self._begin(fields)
+            case "phase-started":
+                self._phase_started(fields)
+            case "phase-ended":
+                self._phase_ended(fields)
+            case "finish":
+                self._finish(fields)
+                return True
+            case _:
+                pass
+        return False
+
+    def _begin(self, fields: dict[str, Any]) -> None:
+        self._begun = fields
+        session, started = fields.get("session"), float(fields["time"])
+        if session:
+            writer = f"observer-{os.getpid()}" if fields.get("joined") else "observer"
+            self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn)
+            if not fields.get("joined"):
+                self._scribe.begin(self._beginning(fields, session, started))
+        options = fields.get("options") or {}
+        stop = self._stop if options.get("fail_fast") else None
+        self._telling = Telling(self._console, self._scribe, stop=stop, fetch_log=self._fetch_log)
+        self._observer = Observer(all_rules(), self._telling)
+        self._meter = Meter(self._observer.state, self._observer.scope, started)
+        self._telling.join(self._observer, self._meter)
+        threading.Thread(target=self._start_watch, name="open-watch", daemon=True).start()
+        self._send(type="ready", session=session)
+
+    def _beginning(self, fields: dict[str, Any], session: str, started: float) -> dict[str, Any]:
+        options = fields.get("options") or {}
+        return session_started(
+            session_id=session,
+            uid=new_uid(milliseconds(started), os.urandom(10)),
+            operation=str(fields.get("operation") or "unknown"),
+            environment=environment_name(option(options, "environment"), os.environ).value or "dev",
+            start_time=started,
+            region=region_name(os.environ).value,
+            host=host_facts(),
+            ci=ci_facts(os.environ),
+            vcs=vcs_facts(Path.cwd()),
+        )
+
+    def _start_watch(self) -> None:
+        """Open the watch beside the loop: importing the client takes a third of a second."""
+        try:
+            watch = self._open_watch(self._inbox.put)
+            watch.start(sorted(self._observer.scope.namespaces))
+        except Exception as error:  # noqa: BLE001  without a watch the phase still runs and is recorded
+            self._telling.warn(f"cannot watch the cluster ({type(error).__name__}: {error}); the phase goes on")
+            return
+        self._watch = watch
+
+    def _phase_started(self, fields: dict[str, Any]) -> None:
+        self._phase = str(fields["phase"])
+        self._group = fields.get("group")
+        argv = [str(word) for word in fields.get("argv") or ()]
+        at = float(fields["time"])
+        if self._scribe is not None:
+            self._scribe.append(phase_started(self._phase, program(argv), time=at))
+        if self._watch is not None:
+            self._watch.look_again()
+        self._take(
+            PhaseStarted(at + self._telling.offset, self._phase, tuple(clean_argv(argv)), int(fields.get("pid") or 0))
+        )
+        early, self._early = self._early, []
+        for heard in early:
+            self._output(heard)
+
+    def _phase_ended(self, fields: dict[str, Any]) -> None:
+        phase, result = str(fields["phase"]), str(fields.get("result") or "error")
+        at = float(fields["time"])
+        if self._scribe is not None:
+            self._scribe.append(
+                phase_ended(
+                    phase,
+                    result=result,
+                    duration=fields.get("duration"),
+                    exit=fields.get("exit"),
+                    signal=fields.get("signal"),
+                    paused=float(fields.get("paused") or 0.0),
+                    time=at,
+                )
+            )
+        if result not in ("success", "skip") and self._observer.state.cluster is not None:
+            self._linger()
+        if result != "skip":
+            duration = float(fields.get("duration") or 0.0)
+            self._take(
+                PhaseEnded(at + self._telling.offset, phase, result, fields.get("exit"), fields.get("signal"), duration)
+            )
+        if self._watch is not None:
+            self._watch.look_again()
+        self._group = None
+
+    def _linger(self) -> None:
+        """Wait a moment for what the cluster has still to say about a failure."""
+        until = time.monotonic() + _LATE
+        waiting: list[Item] = []
+        while (left := until - time.monotonic()) > 0:
+            try:
+                item = self._inbox.get(timeout=left)
+            except queue.Empty:
+                break
+            if isinstance(item, Message | Heard):
+                waiting.append(item)  # the launcher's next words; at most a handful come in this time
+            else:
+                self._observer.take((item,), self._now())
+        self._waiting.extend(waiting)
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _stop(self, phase: str, reason: str) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._send(type="stop", phase=phase, reason=reason)
+
+    def _fetch_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
+        if self._watch is not None:
+            self._watch.fetch_log(namespace, pod, container, previous=previous)
+
+    def _send(self, **fields: Any) -> None:
+        line = msgspec.json.encode({**fields, "time": time.time()}) + b"\n"
+        try:
+            self._control.settimeout(0.5)
+            self._control.sendall(line)
+        except OSError:
+            return  # the launcher is gone: its last word, the closed socket, is on its way
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _finish(self, fields: dict[str, Any]) -> None:
+        began = time.monotonic()
+        result, leave_open = str(fields.get("result") or "success"), bool(fields.get("leave_open"))
+        self._close_session(result, leave_open=leave_open, at=float(fields.get("time") or time.time()), began=began)
+        self._console.close(_CONSOLE)
+        self._send(type="finished", session=self._begun.get("session"))
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _orphaned(self) -> None:
+        """Leave neither the child behind nor the session open: the launcher went without a word."""
+        options = self._begun.get("options") or {}
+        now = time.time()
+        if self._group is not None and not self._begun.get("terminal") and not options.get("survive"):
+            stop_group(self._group, float(options.get("kill_after") or _GRACE))
+        if self._scribe is not None and self._phase and self._observer.tracker.phase:
+            self._scribe.append(phase_ended(self._phase, result="error", cause="nimble-watch was killed", time=now))
+            self._observer.take((PhaseEnded(now, self._phase, "error", None, None, 0.0),), now)
+        leave_open = bool(self._begun.get("joined") or options.get("leave_open"))
+        reason = "nimble-watch itself was killed"
+        self._close_session("error", leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
+        self._console.close(_CONSOLE)
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _close_session(
+        self, result: str, *, leave_open: bool, at: float, began: float, reason: str | None = None
+    ) -> None:
+        if self._scribe is None:
+            return
+        self._facts(over=not leave_open)
+        record = None if leave_open else session_ended(result, reason=reason, time=at)
+        session = self._scribe.finish(record, _FINISH - (time.monotonic() - began))
+        if session is not None and not leave_open and self._begun.get("mode") == "run":
+            self._console.say(summary(session).splitlines())
+        elif session is not None and not leave_open and (session.obstacles or session.costs.after):
+            self._console.say([f"recorded as {session.session_id}; nimble-watch session show {session.session_id}"])
+
+    def _facts(self, *, over: bool) -> None:
+        """Write down what is known of the cluster and of the costs."""
+        scribe, state = self._scribe, self._observer.state
+        if scribe is None:
+            return
+        scribe.append(costs_known(self._meter.costs(over=over)))
+        found: dict[str, Any] = {}
+        if isinstance(state.cluster, ClusterFound):
+            found["namespaces"] = sorted(self._observer.scope.namespaces)
+        region = next((r for node in state.nodes() if (r := _region(node.metadata.labels))), None)
+        if region is not None and region_name(os.environ).value is None:
+            found["region"] = region
+        if found:
+            scribe.append(fields_set(**found))
+
+
+def _region(labels: dict[str, str] | None) -> str | None:
+    return (labels or {}).get("topology.kubernetes.io/region")

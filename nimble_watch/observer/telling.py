@@ -1,0 +1,248 @@
+"""Who is told: the person at the terminal, the session's journal, the launcher, the cluster's watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from nimble_watch.console import Console, ended, obstacle_block, one_line, span, updated, waited, waiting_line
+from nimble_watch.findings import Verdict
+from nimble_watch.metering import Meter
+from nimble_watch.objects import Ref, ref
+from nimble_watch.observer.core import Observer
+from nimble_watch.observer.entries import kept, wait
+from nimble_watch.observer.scribe import Scribe
+from nimble_watch.obstacles import Change, Obstacle
+from nimble_watch.session import (
+    costs_known,
+    fields_set,
+    obstacle_closed,
+    obstacle_opened,
+    obstacle_updated,
+)
+from nimble_watch.session import (
+    waited as waited_,
+)
+from nimble_watch.signals import ClusterFound, ClusterLost, LogTail, PhaseEnded, PhaseStarted, Seen, Signal
+
+_FIRST = (60.0, 120.0, 300.0)
+_THEN = 300.0
+_LOG_LINES = 20
+
+
+class FetchLog(Protocol):
+    """Who can fetch the last lines of a container's log."""
+
+    def __call__(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
+        """Ask for them; they come as a signal."""
+
+
+class Telling:
+    """Turns changes into lines, records and requests."""
+
+    def __init__(
+        self,
+        console: Console,
+        scribe: Scribe | None,
+        *,
+        stop: Callable[[str, str], None] | None = None,
+        fetch_log: FetchLog | None = None,
+    ) -> None:
+        """`stop` asks the launcher to end a phase (only with --fail-fast); without a scribe nothing is kept."""
+        self._console = console
+        self._scribe = scribe
+        self._stop = stop
+        self._fetch_log = fetch_log
+        self._observer: Observer | None = None
+        self._meter: Meter | None = None
+        self._recorded: set[str] = set()
+        self._told: set[str] = set()
+        self._asked: set[tuple[str, str, int]] = set()
+        self._certain: tuple[float, Obstacle] | None = None
+        self._phase = ""
+        self._began = 0.0
+        self._lines_said = 0
+        self._lost = ""
+        self.offset = 0.0
+
+    def join(self, observer: Observer, meter: Meter) -> None:
+        """Know whom to ask: the core that tells us, and the meter."""
+        self._observer, self._meter = observer, meter
+
+    # -- Report --------------------------------------------------------------------------------------------------------
+
+    def heard(self, signal: Signal, entered: Sequence[Ref], now: float) -> None:
+        """Take a signal that was taken in."""
+        meter = self._meter
+        if meter is None:
+            return
+        for reference in entered:
+            meter.look(reference, now)
+        match signal:
+            case Seen(kind="Pod" | "Node"):
+                meter.look(ref(signal.kind, signal.object), now)
+            case PhaseStarted():
+                self._phase, self._began, self._lines_said, self._certain = signal.phase, signal.at, 0, None
+            case PhaseEnded():
+                self._phase_ended(signal)
+            case ClusterFound():
+                self._lost = ""
+                about = {"server": signal.server, "context": signal.context, "version": signal.version}
+                self._record(fields_set(cluster=about, time=None))
+            case ClusterLost():
+                if signal.reason != self._lost:
+                    self._lost = signal.reason
+                    self._console.say([f"not watching a cluster: {one_line(signal.reason)}; the phase goes on"], "dim")
+            case LogTail():
+                self._log(signal)
+            case _:
+                pass
+
+    def changed(self, changes: Sequence[Change], now: float) -> None:
+        """Take what became of obstacles and waits."""
+        for change in changes:
+            if change.obstacle is not None:
+                self._obstacle(change, change.obstacle, now)
+            elif change.wait is not None and change.what == "waited":
+                self._record(waited_(wait(change.wait, self.offset), time=None))
+                self._console.say(waited(change.wait), "dim")
+
+    def warn(self, sentence: str) -> None:
+        """Say trouble of our own, once."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._console.say([one_line(sentence, 1000)], "warn")
+
+    # -- obstacles -----------------------------------------------------------------------------------------------------
+
+    def _obstacle(self, change: Change, obstacle: Obstacle, now: float) -> None:
+        meter = self._meter
+        if meter is None:
+            return
+        cost = meter.per_hour(obstacle.subjects.values()) if obstacle.belonging.sure else ""
+        if change.what == "opened":
+            self._console.say(obstacle_block(obstacle, now=now, cost=cost), "bad" if _bad(obstacle) else "warn")
+        elif change.what == "updated":
+            self._console.say(updated(obstacle, change.why, now), "bad" if _bad(obstacle) else "warn")
+        elif change.what in ("closed", "dismissed") and obstacle.outcome in ("fixed", "removed"):
+            self._console.say(ended(obstacle, now, ""), "good" if obstacle.outcome == "fixed" else "warn")
+        self._keep(change, obstacle, meter)
+        if change.what in ("opened", "updated"):
+            self._act(obstacle, now)
+
+    def _keep(self, change: Change, obstacle: Obstacle, meter: Meter) -> None:
+        if not obstacle.counts:
+            return
+        entry = kept(obstacle, meter, self.offset)
+        if obstacle.id not in self._recorded:
+            if obstacle.outcome == "superseded":
+                return
+            self._recorded.add(obstacle.id)
+            self._record(obstacle_opened(entry))
+        if not obstacle.stands:
+            self._record(obstacle_closed(entry))
+        elif change.what == "updated":
+            self._record(obstacle_updated(entry))
+
+    def _act(self, obstacle: Obstacle, now: float) -> None:
+        finding = obstacle.finding
+        if finding.wants_log and self._fetch_log is not None and finding.subject.kind == "Pod":
+            key = (finding.subject.uid, finding.container, finding.count)
+            if key not in self._asked:
+                self._asked.add(key)
+                self._fetch_log(finding.subject.namespace, finding.subject.name, finding.container, previous=True)
+        if _bad(obstacle) and obstacle.belonging.sure and self._certain is None and finding.subject.kind != "Phase":
+            self._certain = (now, obstacle)
+            if self._stop is not None:
+                self._stop(self._phase, obstacle.kind)
+
+    def _log(self, tail: LogTail) -> None:
+        if tail.lines:
+            which = "the container before" if tail.previous else "container"
+            head = f"the last lines of {which} {tail.container} in pod {tail.namespace}/{tail.pod}:"
+            self._console.say([head, *(f"  | {line}" for line in tail.lines[-_LOG_LINES:])], "dim")
+
+    # -- phases and the session ----------------------------------------------------------------------------------------
+
+    def _phase_ended(self, phase: PhaseEnded) -> None:
+        observer, meter = self._observer, self._meter
+        if observer is None or meter is None:
+            return
+        self._record(costs_known(meter.costs(over=False)))
+        stood = [one for one in observer.tracker.obstacles.values() if one.counts and _in_phase(one, self._began)]
+        roots = [one for one in stood if one.outcome != "superseded"]
+        how = "done" if phase.result == "success" else _how(phase)
+        total = f", {len(roots)} obstacle{'s' if len(roots) > 1 else ''}" if roots else ""
+        lines = [f"{phase.phase}: {how} after {span(phase.duration)}{total}"]
+        lines += [f"  {one.kind}: {span(one.stood(phase.at))}, {one_line(one.finding.summary, 160)}" for one in roots]
+        if self._certain is not None and phase.at - self._certain[0] >= 10:  # noqa: PLR2004  not worth a word
+            at, obstacle = self._certain
+            lines.append(f"  {obstacle.kind} was certain after {span(at - self._began)}, {span(phase.at - at)} earlier")
+        if observer.tracker.nearby:
+            names = sorted(f"{where.namespace}/{where.name}" for where in observer.tracker.nearby.values())
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004  enough to recognise them
+            lines.append(f"  not this phase's, but in trouble in its namespace: {', '.join(names[:3])}{more}")
+        if roots or phase.result != "success" or observer.tracker.nearby:
+            self._console.say(lines, "good" if phase.result == "success" else "bad")
+
+    def _record(self, record: dict[str, Any]) -> None:
+        if self._scribe is not None:
+            self._scribe.append({name: value for name, value in record.items() if value is not None or name != "time"})
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> float | None:
+        """When the next line about waiting is to be said."""
+        waits_since = self._waiting_since()
+        if waits_since is None:
+            return None
+        return waits_since + _next_line(self._lines_said)
+
+    def _waiting_since(self) -> float | None:
+        observer = self._observer
+        if observer is None or not observer.tracker.phase:
+            return None
+        begins = [one.intervals[-1][0] for one in observer.tracker.obstacles.values() if one.stands]
+        begins += [max(one.since, self._began) for one in observer.tracker.waits if one.belonging.ours]
+        return min(begins, default=None)
+
+    def tick(self, now: float) -> None:
+        """Say what is waited for, if it is time to."""
+        since, observer, meter = self._waiting_since(), self._observer, self._meter
+        if since is None or observer is None or meter is None:
+            return
+        said = False
+        while since + _next_line(self._lines_said) <= now:
+            self._lines_said += 1
+            said = True
+        if not said:
+            return
+        standing = [one for one in observer.tracker.obstacles.values() if one.stands]
+        standing.sort(key=lambda one: (not _bad(one), one.rank))
+        waits = [one for one in observer.tracker.waits if one.belonging.ours]
+        what = [f"{one.kind}: {one.finding.summary}" for one in standing] + [one.summary for one in waits]
+        spent = meter.spent(now - self.offset)
+        cost = f"${spent:.2f}" if spent >= Decimal("0.01") else ""
+        self._console.say([waiting_line(what[0], since, now, others=len(what) - 1, cost=cost)], "dim")
+
+
+def _next_line(said: int) -> float:
+    return _FIRST[said] if said < len(_FIRST) else _FIRST[-1] + _THEN * (said - len(_FIRST) + 1)
+
+
+def _bad(obstacle: Obstacle) -> bool:
+    return obstacle.verdict is Verdict.TERMINAL
+
+
+def _in_phase(obstacle: Obstacle, began: float) -> bool:
+    return any(start >= began for start, _ in obstacle.intervals)
+
+
+def _how(phase: PhaseEnded) -> str:
+    if phase.signal:
+        return f"ended by signal {phase.signal}"
+    if phase.exit is not None:
+        return f"{'timed out' if phase.result == 'timeout' else 'failed'} (exit {phase.exit})"
+    return phase.result
