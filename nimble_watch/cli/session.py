@@ -18,6 +18,7 @@ from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import clean, learn_secrets
 from nimble_watch.cli import _tell
 from nimble_watch.errors import NimbleWatchError, closest
+from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
 from nimble_watch.session import Session, fold
 from nimble_watch.store import (
@@ -82,6 +83,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the subcommand that was typed."""
     learn_secrets(os.environ)
+    log_of("session").debug(
+        "command",
+        what=arguments.what,
+        folder=str(_folder(arguments)),
+        current=current_id(_folder(arguments)),
+        named_by_environment=os.environ.get("NIMBLE_WATCH_SESSION"),
+    )
     run: Command = arguments.run
     return run(arguments)
 
@@ -169,8 +177,9 @@ def _choose(folder: Path, wanted: str | None) -> str:
     wanted = wanted or os.environ.get("NIMBLE_WATCH_SESSION") or ""
     if not wanted:
         wanted = current_id(folder) or "last"
-    if wanted in known:
-        return wanted
+    for name in (wanted, f"session-{wanted}"):
+        if name in known:
+            return name
     if not known:
         raise NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")
     back = _back(wanted)

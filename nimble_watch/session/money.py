@@ -83,20 +83,32 @@ class Blocked:
 
     def _share(self, pieces: Mapping[str, Sequence[tuple[Span, Decimal, str]]]) -> None:
         for claims in pieces.values():
-            edges = sorted({edge for span, _, _ in claims for edge in span})
-            for start, end in pairwise(edges):
-                holders = {
-                    id_: rate for (from_, to), rate, id_ in sorted(claims, key=lambda c: c[1]) if from_ <= start < to
-                }
-                for id_ in holders:
-                    part = max(holders.values()) * (end - start) / len(holders)
-                    self.attributed[id_] = self.attributed.get(id_, _NOTHING) + part
+            edges = sorted((at, at == end, n) for n, ((start, end), _, _) in enumerate(claims) for at in (start, end))
+            active: set[int] = set()
+            before = 0
+            for at, ends, n in edges:
+                if active and at > before:
+                    self._pay([claims[one] for one in active], at - before)
+                before = at
+                if ends:
+                    active.discard(n)
+                else:
+                    active.add(n)
+
+    def _pay(self, claims: Sequence[tuple[Span, Decimal, str]], length: int) -> None:
+        """Share what one resource cost for a while among those that held it: equally, at the highest rate claimed."""
+        holders = {id_ for _, _, id_ in claims}
+        part = max(rate for _, rate, _ in claims) * length / len(holders)
+        for id_ in holders:
+            self.attributed[id_] = self.attributed.get(id_, _NOTHING) + part
 
     def in_span(self, obstacles: Sequence[Obstacle], span: Span, now_ms: int) -> Decimal:
         """Give the exact cost that was blocked within one span (a phase)."""
         clipped = [
-            _clip(obstacle, [part for stood in spans_of(obstacle, now_ms) if (part := _overlap(stood, span))])
+            _clip(obstacle, parts)
             for obstacle in obstacles
+            if obstacle.held
+            and (parts := [part for stood in spans_of(obstacle, now_ms) if (part := _overlap(stood, span))])
         ]
         return sum(Blocked(clipped, now_ms).attributed.values(), _NOTHING)
 

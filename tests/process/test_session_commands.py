@@ -1,0 +1,229 @@
+"""`nimble-watch session ...`: real commands, one after the other, as the guide's scripts call them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BACKSLASH = "\\"
+
+
+class Nimble:
+    """The program with a sessions folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *words: str, status: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a subcommand of `session` and expect its status."""
+        done = subprocess.run(
+            [sys.executable, "-m", "nimble_watch", "session", *words],
+            env={**os.environ, "NIMBLE_WATCH_SESSIONS": str(self.folder), **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def current(self) -> dict[str, Any]:
+        """Give the JSON that current.json points to."""
+        found: dict[str, Any] = json.loads((self.folder / "current.json").read_text())
+        return found
+
+
+@pytest.fixture
+def nimble(tmp_path: Path) -> Nimble:
+    """Give the program with a folder that does not exist yet."""
+    return Nimble(tmp_path / "sessions")
+
+
+def test_the_guide_s_workflow_leaves_the_guide_s_files(nimble: Nimble) -> None:
+    session_id = nimble("init", "complete-workflow", OCI_REGION="us-phoenix-1").stdout.strip()
+    nimble("start-phase", "discover")
+    nimble(
+        "log-obstacle", "discover", "network-timeout", "kubectl connection timeout",
+        "Firewall blocking kubectl API access", "Added security group rule for port 6443", "45", "0.02",
+    )  # fmt: skip
+    nimble("end-phase", "discover")
+    nimble("update-costs", "1.85", "1.87")
+    nimble("end")
+    found = nimble.current()
+    assert found["region"] == "us-phoenix-1"
+    assert (found["state"], found["result"]) == ("ended", "success")
+    (logged,) = found["obstacles"]
+    assert re.fullmatch(r"obs-\d+-\d+", logged["id"])
+    assert found["phases"]["discover"]["obstacles"] == [logged["id"]]
+    assert (logged["time_delay_seconds"], logged["cost_impact_usd"]) == (45, 0.02)
+    assert (found["costs"]["estimated_hourly"], found["costs"]["actual_hourly"]) == (1.85, 1.87)
+    (line,) = (nimble.folder / "all-sessions.txt").read_text().splitlines()
+    assert re.fullmatch(
+        rf"SESSION: {session_id} \| complete-workflow \| dev \| \d+s \| 0\.0% \| \$\d+\.\d\d \| 1 obstacles", line
+    )
+    assert nimble("summary").stdout == (nimble.folder / f"summary-{session_id}.txt").read_text()
+
+
+def test_an_obstacle_without_a_session_begins_one_that_stays_open(nimble: Nimble) -> None:
+    for _ in range(2):
+        nimble("log-obstacle", "deploy", "image-pull", "d", "c", "f")
+    found = nimble.current()
+    assert (found["operation"], found["state"], len(found["obstacles"])) == ("manual", "open", 2)
+    assert found["obstacles"][0]["time_delay_seconds"] is None
+    assert found["obstacles"][0]["unknown"]["time_delay_seconds"] == "not given"
+
+
+@pytest.mark.parametrize(
+    ("delay", "cost", "seconds", "dollars", "warnings"),
+    [
+        ("30", ".030", 30, 0.03, 0),
+        ("30.5", "-.05", 31, -0.05, 0),
+        ("", "", None, None, 2),
+        ("soon", "1e999", None, None, 2),
+        ("-5", "NaN", None, None, 2),
+    ],
+)
+def test_numbers_are_read_as_bc_prints_them_and_what_is_none_is_unknown(
+    nimble: Nimble, delay: str, cost: str, *, seconds: int | None, dollars: float | None, warnings: int
+) -> None:
+    done = nimble("log-obstacle", "verify", "timeout", "d", "c", "f", delay, cost)
+    (logged,) = nimble.current()["obstacles"]
+    assert (logged["time_delay_seconds"], logged["cost_impact_usd"]) == (seconds, dollars)
+    assert done.stderr.count("taken as unknown") == warnings
+
+
+def test_texts_arrive_intact_but_for_secrets_and_control_characters(nimble: Nimble) -> None:
+    text = f"--a 'b' \"c\" $d `e` {BACKSLASH} ünï\nsecond line"
+    key = "nvapi-" + "x" * 64
+    nimble("log-obstacle", "verify", "config-error", text, f"\x1b[31m##[add-path]{key}", "-fix")
+    (logged,) = nimble.current()["obstacles"]
+    assert logged["description"] == text
+    assert logged["root_cause"] == "^[[31m## [add-path]nvapi-***"
+    assert logged["fix"] == "-fix"
+    assert key not in "".join(path.read_text() for path in nimble.folder.rglob("*") if path.is_file())
+
+
+def test_64_kib_of_text_arrive_whole(nimble: Nimble) -> None:
+    text = "word " * 13_107
+    nimble("log-obstacle", "verify", "config-error", text, "c", "f")
+    assert nimble.current()["obstacles"][0]["description"] == text
+
+
+def test_more_than_a_tenth_above_the_plan_is_an_obstacle_and_only_once(nimble: Nimble) -> None:
+    nimble("update-costs", "1.85", "1.87")
+    assert nimble.current()["obstacles"] == []
+    nimble("update-costs", "1.00", "1.30")
+    nimble("log-obstacle", "cost-tracking", "cost-variance", "Actual cost 30.00% higher", "c", "f", "0", ".30")
+    (variance,) = nimble.current()["obstacles"]
+    assert (variance["type"], variance["phase"], variance["cost_impact_usd"]) == ("cost-variance", "cost-tracking", 0.3)
+    assert variance["description"] == "Actual cost 30.00% higher"
+
+
+def test_the_next_init_ends_the_session_before(nimble: Nimble) -> None:
+    first = nimble("init").stdout.strip()
+    second = nimble("init").stdout.strip()
+    assert first != second
+    assert json.loads((nimble.folder / f"{first}.json").read_text())["state"] == "ended"
+    assert nimble.current()["session_id"] == second
+
+
+def test_the_session_of_the_environment_beats_the_current_one(nimble: Nimble) -> None:
+    first = nimble("init").stdout.strip()
+    nimble("log-obstacle", "a", "b", "c", "d", "e", NIMBLE_WATCH_SESSION=first)
+    nimble("init")
+    done = nimble("show", NIMBLE_WATCH_SESSION=first)
+    assert json.loads(done.stdout)["session_id"] == first
+
+
+def test_an_open_session_shows_the_figures_so_far(nimble: Nimble) -> None:
+    nimble("init")
+    nimble("start-phase", "install")
+    done = nimble("summary")
+    assert "still open" in done.stdout
+    assert re.search(r"install +running +running", done.stdout)
+
+
+def test_a_failed_phase_makes_a_failed_session(nimble: Nimble) -> None:
+    nimble("start-phase", "install")
+    nimble("end-phase", "install", "2")
+    nimble("end")
+    found = nimble.current()
+    assert (found["result"], found["phases"]["install"]["exit"]) == ("failure", 2)
+
+
+def test_sessions_are_named_by_last_and_by_a_unique_beginning(nimble: Nimble) -> None:
+    names = [nimble("init").stdout.strip() for _ in range(2)]
+    assert nimble("list", "-o", "name").stdout.split() == names[::-1]
+    assert json.loads(nimble("show", "last~1").stdout)["session_id"] == names[0]
+    assert "only 2 sessions" in nimble("show", "last~2", status=1).stderr
+    assert "beginning of 2 sessions" in nimble("show", names[0][:12], status=1).stderr
+    assert json.loads(nimble("show", names[0].removeprefix("session-"), status=0).stdout)["session_id"] == names[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("log-obstacle", "a", "b"), 2, "log-obstacle takes phase, type, description"),
+        (("update-costs", "1"), 2, "update-costs takes the estimated and the actual"),
+        (("end",), 1, "no session is open"),
+        (("end-phase", "x"), 1, "no session is open"),
+        (("show", "../../etc/passwd"), 1, "there are no sessions yet"),
+        (("summary",), 1, "there are no sessions yet"),
+        (("nonsense",), 2, "invalid choice"),
+        ((), 2, "required"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(nimble: Nimble, words: tuple[str, ...], status: int, said: str) -> None:
+    done = nimble(*words, status=status)
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = Nimble(tmp_path / "file" / "x")("log-obstacle", "a", "b", "c", "d", "e", status=1)
+    assert re.fullmatch(r"nimble-watch: cannot make .*: Not a directory; .*\n", done.stderr)
+
+
+def test_an_empty_history_is_no_error(nimble: Nimble) -> None:
+    assert nimble("list").stdout == "No sessions yet.\n"
+    assert "No sessions yet" in nimble("compare").stdout
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes", "on", "TRUE"])
+def test_debug_says_on_stderr_what_is_done_without_secrets(nimble: Nimble, value: str) -> None:
+    nimble("init")
+    done = nimble("summary", DEBUG=value, NGC_API_KEY="hunter2hunter2", NIMBLE_WATCH_SESSION="hunter2hunter2", status=1)
+    assert "nimble-watch debug: " in done.stderr
+    assert "what=summary" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_without_debug_nothing_is_said(nimble: Nimble) -> None:
+    nimble("init")
+    assert nimble("summary", DEBUG="0").stderr == ""
+
+
+def test_neither_kubernetes_nor_structlog_is_imported_on_the_way(nimble: Nimble) -> None:
+    script = (
+        "import sys; from nimble_watch.cli import main; main(['session', 'log-obstacle', 'a', 'b', 'c', 'd', 'e']); "
+        "print(sorted({'kubernetes', 'structlog', 'tenacity', 'oci'} & {name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "NIMBLE_WATCH_SESSIONS": str(nimble.folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "[]\n"
