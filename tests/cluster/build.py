@@ -227,6 +227,7 @@ def compile_program(go: str, version: str, target: Path) -> None:
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
             for name, value in (("gitVersion", kubernetes), ("gitMajor", major), ("gitMinor", minor)):
                 flags += ["-X", f"{package}.{name}={value}"]
+        flags += ["-X", f"helm.sh/helm/v4/internal/version.version={module_version('helm.sh/helm/v4')}"]
         fresh = Path(temporary) / PROGRAM
         command = [go, "build", "-v", "-ldflags", " ".join(flags), "-o", str(fresh), "."]
         count_lines(command, variables, "packages compiled", total)

@@ -75,9 +75,10 @@ class Cluster:
         kwok_nodes: int = 0,
         logs: Path | None = None,
         prefix: Sequence[str] = (),
+        binary: Path | None = None,
     ) -> Cluster:
-        """Start a cluster in a folder that does not exist yet; a prefix such as `unshare -n` says in what setting."""
-        binary = build()
+        """Start a cluster in a folder that does not exist yet; a prefix such as `nice` says in what setting."""
+        binary = binary or build()
         command = [*prefix, str(binary), "up", "--dir", str(folder), "--kwok-nodes", str(kwok_nodes)]
         command += ["--nodes", nodes] if nodes is not None else []
         command += ["--logs", str(logs)] if logs is not None else []
@@ -148,8 +149,11 @@ class Cluster:
         return self.command("user", *options, *(["--group", ",".join(groups)] if groups else [])).strip()
 
     def add_node(self, shape: str, pool: str = "") -> str:
-        """Start a node with a kubelet of its own and give its name."""
-        return self.command("node-add", "--shape", shape, "--pool", pool).strip()
+        """Start a node with a kubelet of its own, wait until it is Ready, and give its name."""
+        name = self.command("node-add", "--shape", shape, "--pool", pool).strip()
+        for condition in ("create", "condition=Ready"):
+            self.kubectl("wait", f"--for={condition}", f"node/{name}", "--timeout=60s")
+        return name
 
     def remove_node(self, name: str) -> None:
         """End a node as if its instance were terminated."""
