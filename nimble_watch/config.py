@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from nimble_watch.cleaning import clean
 
-_TRUE = frozenset(("1", "true", "yes", "on"))
 _MOST = 200  # characters of one fact
 
 
@@ -41,11 +40,6 @@ def environment_name(flag: str | None, environ: Mapping[str, str]) -> Setting:
 def region_name(environ: Mapping[str, str]) -> Setting:
     """Give the region as far as the environment says it; the cluster's nodes may say it later."""
     return setting(None, "OCI_REGION", environ)
-
-
-def debugging(environ: Mapping[str, str]) -> bool:
-    """Tell whether the diagnostic log is wanted: DEBUG is 1, true, yes or on, in any case."""
-    return environ.get("DEBUG", "").strip().lower() in _TRUE
 
 
 def host_facts() -> dict[str, Any]:

@@ -11,9 +11,14 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Protocol
 
 from nimble_watch.cleaning import clean
-from nimble_watch.config import debugging
 
 PREFIX = "nimble-watch debug: "
+_TRUE = frozenset(("1", "true", "yes", "on"))
+
+
+def debugging(environ: Mapping[str, str]) -> bool:
+    """Tell whether the diagnostic log is wanted: DEBUG is 1, true, yes or on, in any case."""
+    return environ.get("DEBUG", "").strip().lower() in _TRUE
 
 
 class Log(Protocol):
