@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-if not __package__:  # started as a file: the folder above the package is not on the path
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not __package__:  # started as a file: this very package is meant, whichever is installed, and nothing beside it
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    import nimble_watch  # noqa: F401  finds the package while its folder is on the path
+
+    del sys.path[0]
 
 from nimble_watch.cli import main
 

@@ -73,50 +73,79 @@ class Order:
         return None if value is None else float(value)
 
 
+class Stage:
+    """What was found and made before the first child starts."""
+
+    __slots__ = ("environ", "files", "held", "inner", "parent", "pipes", "signals", "stderr", "terminal")
+
+    def __init__(self, order: Order) -> None:
+        self.parent = os.getppid()
+        self.signals = Signals()
+        guard_standard_descriptors()
+        self.environ = child_environment()
+        self.terminal = has_terminal()
+        self.stderr = _stderr_of_observer(order)
+        self.held = _claim(order, self.environ)
+        self.inner = self.held is not None and _is_inner(order, self.environ)
+        found, self.files = sinks()
+        if self.held is None or self.inner or order.flag("passthrough") or order.flag("survive"):
+            found = []  # where we may die before the child, or nobody looks, it writes to its reader itself
+        self.pipes = [Pipe(targets) for targets in found]
+
+    def spawn(self, step: Step) -> int:
+        """Start the command of a step."""
+        ours = {b"NIMBLE_WATCH_PHASE": os.fsencode(step.phase)}
+        if self.held is not None and self.held.session is not None:
+            ours[b"NIMBLE_WATCH_SESSION"] = self.held.session.encode()
+            ours[b"NIMBLE_WATCH_SESSIONS"] = os.fsencode(self.held.directory)
+            ours[b"NIMBLE_WATCH_DEPTH"] = str(_depth(self.environ) + 1).encode()
+        outputs = {target: pipe.write for pipe in self.pipes for target in pipe.targets}
+        environ = {**self.environ, **ours}
+        return spawn(step.argv, environ, self.signals, own_group=not self.terminal, outputs=outputs)
+
+
 def launch(order: Order) -> NoReturn:
     """Run the steps and end this process as the first of them that failed ended."""
-    parent = os.getppid()
-    signals = Signals()
-    guard_standard_descriptors()
-    environ = child_environment()
-    terminal = has_terminal()
-    stderr = _stderr_of_observer(order)
-    held = _claim(order, environ)
-    inner = held is not None and _is_inner(order, environ)
-    found, files = sinks()
-    if held is None or inner or order.flag("passthrough") or order.flag("survive"):
-        found = []  # where we may die before the child, or nobody looks, it writes to its reader itself
-    pipes = [Pipe(targets) for targets in found]
+    stage = Stage(order)
     waiting = signal.sigpending() & {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
     if waiting:  # asked to end before there is a child that could be told
-        if held is not None:
-            _withdraw(held)
+        _withdraw(stage.held)
         die_by(min(waiting))
     try:
         began = time.monotonic(), time.time()
-        first = _spawn(order.steps[0], environ, signals, held=held, pipes=pipes, terminal=terminal)
+        first = stage.spawn(order.steps[0])
     except NotStartedError as error:
-        if held is not None:
-            _withdraw(held)
+        _withdraw(stage.held)
         say(str(error))
         os._exit(error.exit_code)
+    try:  # from here on the child is running, and whatever we import costs it nothing
+        from nimble_watch.launcher.session import Conduct
 
-    # From here on the child is running, and whatever we import costs it nothing.
-    from nimble_watch.launcher.session import Conduct
+        conduct = Conduct(order, stage)
+        conduct.begin(first, *began)
+        conduct.run()
+    except Exception as error:  # noqa: BLE001  our failure is never the child's
+        _only_wait(first, stage, error)
 
-    conduct = Conduct(
-        order,
-        signals,
-        held=held,
-        inner=inner,
-        pipes=pipes,
-        files=files,
-        terminal=terminal,
-        parent=parent,
-        stderr=stderr,
-    )
-    conduct.begin(first, *began)
-    conduct.run(lambda step: _spawn(step, environ, signals, held=held, pipes=pipes, terminal=terminal))
+
+def _only_wait(child: int, stage: Stage, error: Exception) -> NoReturn:
+    """Do the one thing that must not fail, when something of ours did: end as the child ends."""
+    say(f"cannot watch, the phase goes on: {type(error).__name__}: {error}")
+    for pipe in stage.pipes:
+        pipe.hand_over()
+    while True:
+        info = signal.sigwaitinfo(stage.signals.taken)
+        if info.si_signo not in (signal.SIGCHLD, signal.SIGCONT) and (info.si_code <= 0 or not stage.terminal):
+            os.kill(child if stage.terminal else -child, info.si_signo)  # not collected yet, so it is still there
+        try:
+            found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            os._exit(125)  # it was collected before we failed
+        if found is None:
+            continue
+        if found.si_code == os.CLD_EXITED:
+            os._exit(found.si_status)
+        die_by(found.si_status)
 
 
 def say(sentence: str) -> None:
@@ -140,24 +169,6 @@ def die_by(number: int) -> NoReturn:
     except (OSError, ValueError):
         pass  # fall through: the first process of a container cannot be ended by its own signals
     os._exit(128 + number)
-
-
-def _spawn(
-    step: Step,
-    environ: dict[bytes, bytes],
-    signals: Signals,
-    *,
-    held: Claim | None,
-    pipes: list[Pipe],
-    terminal: bool,
-) -> int:
-    ours = {b"NIMBLE_WATCH_PHASE": os.fsencode(step.phase)}
-    if held is not None and held.session is not None:
-        ours[b"NIMBLE_WATCH_SESSION"] = held.session.encode()
-        ours[b"NIMBLE_WATCH_SESSIONS"] = os.fsencode(held.directory)
-        ours[b"NIMBLE_WATCH_DEPTH"] = str(_depth(environ) + 1).encode()
-    outputs = {target: pipe.write for pipe in pipes for target in pipe.targets}
-    return spawn(step.argv, {**environ, **ours}, signals, own_group=not terminal, outputs=outputs)
 
 
 def _stderr_of_observer(order: Order) -> int:
@@ -202,9 +213,9 @@ def _depth(environ: dict[bytes, bytes]) -> int:
     return min(int(text), 999) if text.isdigit() else 0
 
 
-def _withdraw(held: Claim) -> None:
+def _withdraw(held: Claim | None) -> None:
     """Take back a claim under which nothing was started."""
-    if held.session is None or held.joined:
+    if held is None or held.session is None or held.joined:
         return
     try:
         os.unlink(os.path.join(held.journal, "lock"))

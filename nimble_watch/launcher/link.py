@@ -16,7 +16,8 @@ import time
 from typing import Any
 
 from nimble_watch.launcher.relay import Notes
-from nimble_watch.launcher.tap import Feed, open_descriptors
+from nimble_watch.launcher.start import open_descriptors
+from nimble_watch.launcher.tap import Feed
 
 _MOST_UNSENT = 8 * 1024 * 1024
 
@@ -37,7 +38,7 @@ class Link:
         self._lock = _thread.allocate_lock()
         self._wake_read, self._wake_write = os.pipe()
 
-    def start(self, *, stderr: int, keep: list[int]) -> None:
+    def start(self, directory: str, *, stderr: int, keep: list[int]) -> None:
         """Start the observer: a session of its own, nothing of the caller's but stderr and what `keep` names."""
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         output, fed = os.pipe()
@@ -52,9 +53,8 @@ class Link:
         for number in passed:
             os.set_inheritable(number, True)  # noqa: FBT003  it takes no keywords
         try:
-            self.process = spawn_ourselves(
-                ["observe", "--control", str(control), "--output", str(output)], actions=actions
-            )
+            words = ["observe", "--control", str(control), "--output", str(output)]
+            self.process = spawn_ourselves(words, directory, actions=actions)
             self.lost = False
         except OSError:
             self.process = None
@@ -168,14 +168,15 @@ class Link:
         self.notes.leave("observer-gone")
 
 
-def spawn_ourselves(arguments: list[str], *, actions: list[Any]) -> int:
+def spawn_ourselves(words: list[str], directory: str, *, actions: list[Any]) -> int:
     """Start nimble-watch once more, as another process in a session of its own.
 
     By the path of this package, and with `-P`: nothing in the working directory can take a module's place.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), *arguments]
-    return os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions, setsid=True, setsigmask=())
+    argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), *words]
+    environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": directory}
+    return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsid=True, setsigmask=())
 
 
 def spawn_closer(directory: str, session: str) -> None:
@@ -187,7 +188,7 @@ def spawn_closer(directory: str, session: str) -> None:
         *((os.POSIX_SPAWN_CLOSE, number) for number in open_descriptors() if number not in (0, 1, 2)),
     ]
     try:
-        spawn_ourselves(["observe", "--close", session, "--sessions", directory], actions=nowhere)
+        spawn_ourselves(["observe", "--close", session, "--sessions", directory], directory, actions=nowhere)
     except OSError:
         return  # the next command closes it
 

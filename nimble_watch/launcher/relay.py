@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
-from nimble_watch.launcher.tree import is_stopped, send_all
+from nimble_watch.launcher.tree import is_stopped, send, send_all, still
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ NAMES = {
     for name, number in sorted(vars(signal).items(), reverse=True)
     if name.startswith("SIG") and not name.startswith("SIG_") and name not in ("SIGCLD", "SIGPOLL", "SIGRTMIN")
 }
+_LOOK_AGAIN = 0.05  # nobody tells us of the end of processes that are not our children
 _STOP_SEQUENCE = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
@@ -103,6 +104,7 @@ class Relay:
         self._next_at: float | None = None
         self._grace = 0.0
         self._asked: int | None = None
+        self._family: dict[int, int] = {}
         self._ending = Ending()
 
     def follow(self, child: int, began: float, *, limit: float | None, grace: float) -> Ending:
@@ -111,7 +113,7 @@ class Relay:
         self._ending = ending = Ending()
         ending.began = began
         asleep = _asleep()
-        self._paused_at, self._next, self._next_at, self._grace = None, 0, None, grace
+        self._paused_at, self._next, self._next_at, self._grace, self._family = None, 0, None, grace, {}
         while not self._look():
             deadline = self._next_at if self._next_at is not None else limit
             info = self._next_signal(deadline)
@@ -125,6 +127,8 @@ class Relay:
                 self._read_notes()
             elif info.si_signo != signal.SIGCHLD:
                 self._pass_on(info)
+        if ending.stopped:
+            self._end_family()
         ending.time = time.time()
         ending.seconds = max(0.0, time.monotonic() - began - ending.paused)
         ending.suspended = max(0.0, _asleep() - asleep)
@@ -174,8 +178,19 @@ class Relay:
             self._next_at = time.monotonic() + self._grace
         else:
             self._ending.killed = True
-        send_all(number, self._child, self._group())
+        self._family.update(send_all(number, self._child, self._group()))
         self.tell("signalled", signal=NAMES.get(number, str(number)))
+
+    def _end_family(self) -> None:
+        """End what a stopped child has left behind: background jobs ignore INT, and KILL reaches one at a time."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._family = still(self._family)
+            for pid in self._family:
+                send(pid, number)
+                send(pid, signal.SIGCONT)
+            give_up = time.monotonic() + self._grace
+            while still(self._family) and time.monotonic() < give_up:
+                self._next_signal(min(give_up, time.monotonic() + _LOOK_AGAIN))
 
     def _group(self) -> int | None:
         return None if self.terminal else self._child

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from nimble_watch.claim import Claim, abandoned, in_the_way, mark_phases, release
 from nimble_watch.errors import NotStartedError
-from nimble_watch.launcher import Order, Step, die_by, say
+from nimble_watch.launcher import Order, Stage, Step, die_by, say
 from nimble_watch.launcher.link import Link, spawn_closer
 from nimble_watch.launcher.relay import NAMES, Ending, Notes, Relay
-from nimble_watch.launcher.start import Pipe, Signals
 from nimble_watch.launcher.tap import Feed, Tap
 
 TYPE_CHECKING = False
@@ -34,32 +32,15 @@ _GRACE = 10.0  # between INT, TERM and KILL, unless --kill-after says otherwise
 class Conduct:
     """One run or exec, from its first child's start to our own end."""
 
-    def __init__(
-        self,
-        order: Order,
-        signals: Signals,
-        *,
-        held: Claim | None,
-        inner: bool,
-        pipes: list[Pipe],
-        files: list[tuple[int, int]],
-        terminal: bool,
-        parent: int,
-        stderr: int,
-    ) -> None:
+    def __init__(self, order: Order, stage: Stage) -> None:
         self.order = order
-        self.held = held
-        self.inner = inner
-        self.taps = [Tap(pipe) for pipe in pipes]
-        self.terminal = terminal
+        self.stage = stage
+        self.held = stage.held
         self.edges: list[dict[str, Any]] = []
         self.notes = Notes()
         self.link = Link(self.notes)
-        self.relay = Relay(signals, self.notes, terminal=terminal, tell=self.link.tell)
-        self._ignored = signals.ignored
-        self._parent = parent
-        self._stderr = stderr
-        self._files = files
+        self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self.link.tell)
+        self.taps = [Tap(pipe) for pipe in stage.pipes]
         self._first = 0
         self._began = (0.0, 0.0)
 
@@ -67,29 +48,32 @@ class Conduct:
         """Take the first child, which is running already, and start everything around it."""
         self._first = child
         self._began = (monotonic, now)
-        watched = self.held is not None and not self.inner
+        watched = self.held is not None and not self.stage.inner
         if watched:
             self._start_observer()
         feed = self.link.feed
         for tap in self.taps:
             tap.start(feed or _nowhere(), lambda: self.notes.leave("tap"))
-        self.link.serve(parent=self._parent if self._cancelled_with_parent() else None)
-        if self._cancelled_with_parent() and os.getppid() != self._parent:
+        self.link.serve(parent=self.stage.parent if self._cancelled_with_parent() else None)
+        if self._cancelled_with_parent() and os.getppid() != self.stage.parent:
             self.notes.leave("parent-gone")
 
-    def run(self, start: Callable[[Step], int]) -> NoReturn:
+    def run(self) -> NoReturn:
         """Follow the first child, start the others in turn, and end as the first that failed."""
         failed: Ending | None = None
         last = Ending()
         for place, step in enumerate(self.order.steps):
-            if (failed is not None and not self.order.flag("keep_going")) or self.relay.asked_to_end():
+            if place == 0:
+                last = self._first_one(step)
+            elif (failed is not None and not self.order.flag("keep_going")) or self.relay.asked_to_end():
                 self._skip(step)
                 continue
-            last = self._first_one(step) if place == 0 else self._one(step, start)
+            else:
+                last = self._one(step)
             if last.result != "success" and failed is None:
                 failed = last
         for step in self.order.finally_:
-            last = self._one(step, start)
+            last = self._one(step)
             if last.result != "success" and failed is None:
                 failed = last
         self._finish(failed or self.relay.cut_short() or last)
@@ -100,10 +84,10 @@ class Conduct:
         monotonic, now = self._began
         return self._follow(step, self._first, monotonic, now)
 
-    def _one(self, step: Step, start: Callable[[Step], int]) -> Ending:
+    def _one(self, step: Step) -> Ending:
         monotonic, now = time.monotonic(), time.time()
         try:
-            child = start(step)
+            child = self.stage.spawn(step)
         except NotStartedError as error:
             say(str(error))
             ending = Ending()
@@ -121,11 +105,11 @@ class Conduct:
             monotonic=monotonic,
             argv=step.argv,
             pid=child,
-            group=None if self.terminal else child,
+            group=None if self.stage.terminal else child,
             cwd=_cwd(),
-            files=_files(self._files),
+            files=_files(self.stage.files),
         )
-        if self.held is not None and self.held.session is not None and not self.inner:
+        if self.held is not None and self.held.session is not None and not self.stage.inner:
             mark_phases(self.held)
         limit = self.order.seconds("timeout")
         ending = self.relay.follow(
@@ -175,7 +159,7 @@ class Conduct:
         if held is None:
             return
         keep = [] if held.lock is None else [held.lock]
-        self.link.start(stderr=self._stderr, keep=keep)
+        self.link.start(held.directory, stderr=self.stage.stderr, keep=keep)
         self.link.tell(
             "begin",
             version=VERSION,
@@ -185,7 +169,7 @@ class Conduct:
             joined=held.joined,
             operation=self.order.operation,
             options=self.order.options,
-            terminal=self.terminal,
+            terminal=self.stage.terminal,
             lock=held.lock,
             launcher=os.getpid(),
             time=self._began[1],
@@ -194,8 +178,8 @@ class Conduct:
 
     def _cancelled_with_parent(self) -> bool:
         """Tell whether our parent's end cancels us: not with a terminal, nor in the background, nor under nohup."""
-        in_background = signal.SIGINT in self._ignored or signal.SIGHUP in self._ignored
-        return not self.terminal and not in_background and self._parent > 1
+        in_background = signal.SIGINT in self.stage.signals.ignored or signal.SIGHUP in self.stage.signals.ignored
+        return not self.stage.terminal and not in_background and self.stage.parent > 1
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -206,13 +190,13 @@ class Conduct:
         self.relay.wait(lambda: all(tap.ended or tap.idle for tap in self.taps), None)
         for tap in self.taps:
             if not tap.ended:
-                tap.take_over()
+                tap.pipe.hand_over()
 
     def _finish(self, ending: Ending) -> NoReturn:
         held = self.held
         self._finish_taps()
         leave_open = held is not None and (held.joined or self.order.flag("leave_open"))
-        if self.inner:
+        if self.stage.inner:
             self._record_cause(ending)
         elif held is not None:
             self.link.tell("finish", result=ending.result, leave_open=leave_open)

@@ -59,6 +59,27 @@ class Pipe:
         self.targets = targets
         self.read, self.write = os.pipe()
 
+    def hand_over(self) -> None:
+        """Leave a reader of its own to those who write when we no longer read: their next write must not kill them."""
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self.targets[0], 1),
+            (os.POSIX_SPAWN_DUP2, self.read, 0),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            *((os.POSIX_SPAWN_CLOSE, number) for number in open_descriptors() if number not in (0, 1, 2)),
+        ]
+        try:
+            os.posix_spawnp("cat", ["cat"], os.environ, file_actions=actions, setsid=True, setsigmask=())
+        except OSError:
+            return  # no cat on this machine: those who still write meet SIGPIPE
+
+
+def open_descriptors() -> list[int]:
+    """Give our open descriptors, so that none of the caller's leak into helpers that outlive the child."""
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return list(range(3, 256))
+
 
 def guard_standard_descriptors() -> None:
     """Fill closed descriptors 0 to 2 for ourselves, so that no socket or journal of ours lands there.
@@ -136,6 +157,8 @@ def spawn(
         raise NotStartedError(
             "the working directory is gone", status=125, advise="change to one that exists"
         ) from error
+    if not argv[0]:
+        raise NotStartedError("cannot run '': command not found", status=127)
     try:
         return start(argv[0], argv)
     except (OSError, ValueError) as error:

@@ -109,6 +109,7 @@ class Tap:
     """One pipe of ours in front of one sink of the caller."""
 
     def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
         self.sink = pipe.targets[0]
         self.stream = pipe.targets[0]
         self.read, self.write = pipe.read, pipe.write
@@ -140,20 +141,6 @@ class Tap:
         self._finishing = True
         os.close(self.write)
         os.write(self._wake_write, b"x")
-
-    def take_over(self) -> None:
-        """Leave a reader behind for those who outlive the child: their next write must not kill them."""
-        closing = [(os.POSIX_SPAWN_CLOSE, number) for number in open_descriptors() if number not in (0, 1, 2)]
-        actions = [
-            (os.POSIX_SPAWN_DUP2, self.sink, 1),
-            (os.POSIX_SPAWN_DUP2, self.read, 0),
-            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-            *closing,
-        ]
-        try:
-            os.posix_spawnp("cat", ["cat"], os.environ, file_actions=actions, setsid=True, setsigmask=())
-        except OSError:
-            return  # no cat on this machine: those who still write meet SIGPIPE
 
     def _run(self, feed: Feed, notify: Callable[[], None]) -> None:
         try:
@@ -224,11 +211,3 @@ def _widen(pipe: int) -> None:
         fcntl.fcntl(pipe, _SETPIPE_SZ, _READ)
     except OSError:
         return
-
-
-def open_descriptors() -> list[int]:
-    """Give our open descriptors, so that none of the caller's leak into helpers that outlive the child."""
-    try:
-        return [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        return list(range(3, 256))

@@ -1,0 +1,76 @@
+"""What the tests with real children share: sessions of their own, no cluster, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.process.scribes import Scribe
+from tests.process.sides import PACKAGE, until
+
+
+@pytest.fixture(autouse=True)
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the sessions of each test in a folder of its own, and away from every cluster."""
+    folder = tmp_path / "sessions"
+    monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(folder))
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(sessions: Path) -> Iterator[None]:
+    """Fail a test that leaves a process of ours running: all of them carry the sessions folder of their test."""
+    yield
+    try:
+        until(lambda: not ours(sessions), "the end of every process that the test started")
+    except AssertionError:
+        left = [process for process in ours(sessions) if process.is_running()]
+        lines = [f"{process.pid} {process.name()} {process.status()}" for process in left]
+        for process in left:
+            process.kill()
+        raise AssertionError(f"left running: {lines}") from None
+
+
+def ours(sessions: Path) -> list[psutil.Process]:
+    """Give the processes that a test started and that still run."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.pid != os.getpid() and process.environ().get("NIMBLE_WATCH_SESSIONS") == str(sessions)
+            if mine and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def _copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the package twice: once with the scribe as its observer, once with no observer at all."""
+    folder = tmp_path_factory.mktemp("packages")
+    for name in ("scribe", "alone"):
+        copy = folder / name / "nimble_watch"
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "observer*"))
+    shutil.copy(Path(__file__).with_name("scribe.py"), folder / "scribe" / "nimble_watch" / "observer.py")
+    return folder
+
+
+@pytest.fixture
+def alone(_copies: Path) -> Path:
+    """Give a package whose observer is missing."""
+    return _copies / "alone" / "nimble_watch"
+
+
+@pytest.fixture
+def scribe(_copies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scribe:
+    """Give a package whose observer writes down what it is told."""
+    folder = tmp_path / "scribe"
+    folder.mkdir()
+    monkeypatch.setenv("NIMBLE_WATCH_SCRIBE", str(folder))
+    return Scribe(_copies / "scribe" / "nimble_watch", folder)

@@ -1,0 +1,75 @@
+"""Stands in for the observer where a test asks what the launcher says to it: writes everything down, and nothing else.
+
+Copied into a copy of the package as its `observer` module.  NIMBLE_WATCH_SCRIBE names the folder to write to, and
+NIMBLE_WATCH_SCRIBE_DOES what else to do: `hang` (never read, never finish), `crash` (raise at once), `slow` (leave the
+output unread until told to finish), `stop` (ask for the phase's end), `deaf` (say ready, then nothing more).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+HEADER = struct.Struct("<BxxxI")
+
+
+def main(words: list[str]) -> int:
+    """Do as `observe` would."""
+    folder = Path(os.environ["NIMBLE_WATCH_SCRIBE"])
+    does = os.environ.get("NIMBLE_WATCH_SCRIBE_DOES", "")
+    if words[0] == "--close":
+        with (folder / "closed").open("a") as closed:
+            closed.write(f"{words[1]}\n")
+        return 0
+    (folder / "pid").write_text(str(os.getpid()))
+    if does == "crash":
+        raise RuntimeError("as the test asked")
+    control = socket.socket(fileno=int(words[1]))
+    output = os.fdopen(int(words[3]), "rb", buffering=1 << 20)
+    if does != "hang":
+        _say(control, type="ready", session=None)
+    if does in ("hang", "deaf"):
+        signal.pause()
+    reader = threading.Thread(target=_read, args=(output, folder / "output"))
+    if does != "slow":
+        reader.start()
+    with (folder / "messages").open("a") as messages:
+        for line in control.makefile("r", encoding="utf-8"):
+            messages.write(line)
+            messages.flush()
+            kind = json.loads(line)["type"]
+            if kind == "phase-started" and does == "stop":
+                _say(control, type="stop", phase="x", reason="fail-fast")
+            if kind == "finish":
+                break
+    if does == "slow":
+        reader.start()
+    reader.join()
+    _say(control, type="finished", session=None)
+    return 0
+
+
+def _say(control: socket.socket, **message: object) -> None:
+    control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _read(output: BinaryIO, path: Path) -> None:
+    """Write each frame down: `stream length` on a line of its own in `frames`, the bytes into one file per stream."""
+    with path.with_name("frames").open("w") as frames:
+        while header := output.read(HEADER.size):
+            stream, length = HEADER.unpack(header)
+            frames.write(f"{stream} {length}\n")
+            if stream != 0xFF:
+                with path.with_name(f"{path.name}{stream}").open("ab") as seen:
+                    seen.write(output.read(length))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
