@@ -78,6 +78,7 @@ class ClusterState:
         self._bound: dict[str, set[str]] = {}
         self._unbound: set[str] = set()
         self._claimants: dict[tuple[str, str], set[str]] = {}
+        self._pulling_with: dict[tuple[str, str], set[str]] = {}
         self._seen_since: dict[tuple[str, str], float] = {}
         self._unseen: dict[tuple[str, str], str] = {}
 
@@ -160,6 +161,8 @@ class ClusterState:
             if new:
                 for name in claim_names(thing):
                     self._claimants.setdefault((reference.namespace, name), set()).add(uid)
+                for secret in thing.spec.image_pull_secrets or ():
+                    self._pulling_with.setdefault((reference.namespace, secret.name), set()).add(uid)
 
     def _forget(self, kind: str, uid: str) -> None:
         thing = self._objects.get(kind, {}).pop(uid, None)
@@ -175,6 +178,8 @@ class ClusterState:
             _drop(self._bound, thing.spec.node_name, uid)
             for name in claim_names(thing):
                 _drop(self._claimants, (reference.namespace, name), uid)
+            for secret in thing.spec.image_pull_secrets or ():
+                _drop(self._pulling_with, (reference.namespace, secret.name), uid)
 
     def _dependents(self, kind: str, before: KubeObject | None, after: KubeObject) -> Iterator[Ref]:
         """Give whose judgement depends on that object beside its owners."""
@@ -303,7 +308,9 @@ class ClusterState:
     def events(self, reference: Ref, *reasons: str) -> list[Event]:
         """Give the kept events about an object, newest first, of these reasons only if any are named."""
         kept = self._events.get(reference.uid, {}).values()
-        return sorted((event for event in kept if not reasons or event.reason in reasons), key=lambda event: -event.at)
+        # Events have a grain of one second; of those that share it, the one told last is the newest.
+        named = [event for event in kept if not reasons or event.reason in reasons][::-1]
+        return sorted(named, key=lambda event: -event.at)
 
     def latest(self, reference: Ref, *reasons: str) -> Event | None:
         """Give the newest event about an object, of these reasons."""
@@ -352,6 +359,13 @@ class ClusterState:
     def claimants(self, claim: Ref) -> list[Ref]:
         """Give the pods that mount a claim."""
         return list(self._refs_of(self._claimants.get((claim.namespace, claim.name), set())))
+
+    def pulling_with(self, namespace: str, secret: str) -> Iterator[tuple[Ref, Pod]]:
+        """Give the pods of a namespace that name a pull secret."""
+        for found in self._refs_of(self._pulling_with.get((namespace, secret), set())):
+            pod = self.pod(found)
+            if pod is not None:
+                yield found, pod
 
     def pods_on(self, node: str) -> Iterator[tuple[Ref, Pod]]:
         """Give the pods bound to a node."""

@@ -1,0 +1,87 @@
+"""A phase failed, and nothing else explains why.
+
+Signal: a phase's command ended with an exit status other than 0, by a signal, or at its time limit.
+
+Near misses: a phase that was cancelled or skipped; a failure that an obstacle of another kind explains, which is then
+told alone; a phase that succeeded although it printed errors.
+
+Verdict: terminal: the command has ended.
+
+Fix: read what it printed last; make's own `*** [target] Error 1` is only the echo of the line above it.
+
+Source: the launcher, which saw the command end; the output as far as it could be looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nimble_watch.findings import Answers, Finding, Rule, Verdict
+from nimble_watch.objects import Ref
+from nimble_watch.rules._said import Said
+from nimble_watch.signals import Output, PhaseEnded
+from nimble_watch.state import ClusterState
+
+_FAILED = ("failure", "error", "timeout")
+_ECHO = re.compile(
+    r"^(?:g?make(?:\[\d+\])?: (?:\*\*\* |Leaving directory|Entering directory)"
+    r"|.*\bProcess completed with exit code [1-9]|.*\bexited with (?:exit )?code '?[1-9]"
+    r"|ERROR: Job failed: exit (?:code|status)"
+    r"|command terminated with (?:non-zero )?exit code|(?:Error: )?exit status [1-9])"
+)
+_TROUBLE = re.compile(
+    r"\b(?:error|failed|fatal|denied|refused|cannot|unable|invalid|not found|forbidden|timed out)\b", re.IGNORECASE
+)
+_LEAVING = re.compile(r"^g?make(?:\[\d+\])?: (?:Leaving|Entering) directory")
+
+
+def says(said: Said) -> bool:
+    """Tell whether a message only says that a command failed."""
+    text = said.message.strip()
+    return said.where in ("output", "other") and bool(_ECHO.search(text)) and not _LEAVING.match(text)
+
+
+def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
+    """Give a finding for a phase that failed; it is dropped where anything else explains it."""
+    del now
+    phase = state.phases.get(subject.name)
+    if phase is None or phase.ended is None or phase.ended.result not in _FAILED:
+        return
+    ended = phase.ended
+    how = _how(ended)
+    yield Finding(
+        subject=subject,
+        verdict=Verdict.TERMINAL,
+        summary=f"phase {subject.name} failed ({how})",
+        cause=f"The command of phase {subject.name} ended with {how}; nothing seen in the cluster explains it.",
+        evidence=telling(phase.lines) or how,
+        fix="Read what the command printed last.",
+        command="",
+        since=ended.at,
+        signature=how,
+    )
+
+
+def _how(ended: PhaseEnded) -> str:
+    if ended.result == "timeout":
+        return "its time limit"
+    if ended.signal:
+        return f"signal {ended.signal}"
+    return f"exit status {ended.exit}" if ended.exit is not None else "an unknown status"
+
+
+def telling(lines: Sequence[Output]) -> str:
+    """Give the line that most likely tells the cause: the last that speaks of trouble and is no mere echo of it."""
+    said = [line.line.strip() for line in lines if line.line.strip() and not _ECHO.search(line.line.strip())]
+    troubled = [line for line in said if _TROUBLE.search(line)]
+    return (troubled or said or [""])[-1]
+
+
+RULE = Rule(
+    kind="phase-failed",
+    type="execution-error",
+    rank=90,
+    subjects=frozenset({"Phase"}),
+    recognise=recognise,
+)

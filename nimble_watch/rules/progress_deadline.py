@@ -1,0 +1,132 @@
+"""A Deployment has not progressed within its deadline, and nothing that it waits for is under way.
+
+Signal: condition Progressing=False, reason ProgressDeadlineExceeded, `ReplicaSet "..." has timed out progressing.`;
+or `exceeded its progress deadline` in what a phase that failed has printed.
+
+Near misses: a pod of the newest revision whose image is still being pulled, or whose model is still loading within
+its probe's budget: the default of 600 s is too short for a model server, and the roll-out goes on all the same; a
+Deployment that became available meanwhile.
+
+Verdict: grace for 60 s while nothing moves, then terminal; a symptom, replaced by its cause where one is known.
+
+Fix: find out what the pods of the newest ReplicaSet wait for; raise progressDeadlineSeconds where a load takes
+longer.
+
+Source: deployment controller; Tanguille/cluster#3654 and tonehq/tone#695 failed at exactly 10 min while healthy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
+from nimble_watch.objects import Pod, Ref, condition, seconds
+from nimble_watch.rules._pods import Part, describe, live, parts, superseded
+from nimble_watch.rules._said import Said
+from nimble_watch.rules.image_pull_slow import pulling_since
+from nimble_watch.state import ClusterState, gpus_wanted
+
+_REASON = "ProgressDeadlineExceeded"
+_WORDING = re.compile(
+    r"exceeded its progress deadline|has timed out progressing|progress deadline exceeded", re.IGNORECASE
+)
+_GRACE = 60.0
+_MODEL_LOAD = 1860.0
+_RECHECK = 30.0
+
+
+def says(said: Said) -> bool:
+    """Tell whether a message says that a roll-out exceeded its deadline."""
+    return said.reason == _REASON or bool(_WORDING.search(said.message))
+
+
+def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
+    """Give a finding for a Deployment, or a phase, that has waited in vain."""
+    if subject.kind == "Phase":
+        yield from _phase(subject, state)
+        return
+    deployment = state.workload(subject)
+    if deployment is None or deployment.metadata.deletion_timestamp is not None:
+        return
+    said = condition(deployment.status.conditions, "Progressing")
+    if said is None or said.status != "False" or said.reason != _REASON:
+        return
+    if deployment.status.observed_generation < deployment.metadata.generation:
+        return
+    if any(moving(pod, mine, state, now) for pod, mine in _newest(subject, state)):
+        yield LookAgain(now + _RECHECK)
+        return
+    since = seconds(said.last_transition_time) or now
+    yield Finding(
+        subject=subject,
+        verdict=Verdict.GRACE,
+        summary=f"{subject} has not progressed for {deployment.spec.progress_deadline_seconds or 600} s",
+        cause=_cause(subject, state),
+        evidence=said.message or "",
+        fix="Find out what the pods of the newest ReplicaSet wait for.",
+        command=describe(subject),
+        since=since,
+        deadline=since + _GRACE,
+        signature=_REASON,
+    )
+
+
+def _phase(subject: Ref, state: ClusterState) -> Answers:
+    phase = state.phases.get(subject.name)
+    if phase is None or phase.ended is None or phase.ended.result == "success":
+        return
+    lines = [line for line in phase.lines if _WORDING.search(line.line)]
+    if lines:
+        yield Finding(
+            subject=subject,
+            verdict=Verdict.TERMINAL,
+            summary=f"phase {subject.name} gave up: a roll-out exceeded its progress deadline",
+            cause="The command waited for a roll-out that made no progress within its deadline.",
+            evidence=lines[-1].line,
+            fix="Find out what the pods of the roll-out wait for.",
+            command="kubectl get pods -A --field-selector status.phase!=Running",
+            since=lines[-1].at,
+            signature=_REASON,
+        )
+
+
+def _newest(subject: Ref, state: ClusterState) -> Iterator[tuple[Pod, Ref]]:
+    for replicas in state.children(subject):
+        if replicas.kind == "ReplicaSet" and not superseded(state, replicas, subject):
+            for reference in state.children(replicas):
+                if (pod := live(state, reference)) is not None:
+                    yield pod, reference
+
+
+def moving(pod: Pod, subject: Ref, state: ClusterState, now: float) -> bool:
+    """Tell whether a pod is still on its way: an image being pulled, or a model being loaded."""
+    return any(pulling_since(state, subject, part) is not None or _loading(pod, part, now) for part in parts(pod))
+
+
+def _loading(pod: Pod, part: Part, now: float) -> bool:
+    since = part.running_since
+    if since is None or part.status is None or part.status.ready or part.status.restart_count > 0:
+        return False
+    probe = part.spec.startup_probe
+    if probe is not None and not part.status.started:
+        return now < since + probe.budget
+    return gpus_wanted(pod) > 0 and now < since + _MODEL_LOAD
+
+
+def _cause(subject: Ref, state: ClusterState) -> str:
+    waiting = [part.waiting for pod, _ in _newest(subject, state) for part in parts(pod) if part.waiting]
+    if waiting:
+        return f"The pods of the newest ReplicaSet wait: {waiting[0]}."
+    if state.unseen("Pod", subject.namespace):
+        return "The roll-out made no progress; its pods cannot be seen."
+    return "No pod of the newest ReplicaSet became available in time, and none is pulling or loading."
+
+
+RULE = Rule(
+    kind="progress-deadline",
+    type="state-timeout",
+    rank=60,
+    subjects=frozenset({"Deployment", "Phase"}),
+    recognise=recognise,
+)
