@@ -10,6 +10,7 @@ from nimble_watch.reports._words import clock, cut, money, paragraph, percent, t
 from nimble_watch.session import Obstacle, Phase, Session, Standing, band, moment
 
 _MOST_OBSTACLES = 20
+_OLDER_MS = 5_000  # trouble that much older than the obstacle began before the phase, and is told as such
 
 
 def summary(session: Session, view: View | None = None) -> str:
@@ -113,7 +114,9 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
         yield from to_type("run", obstacle.command, width=view.width, indent=5)
     delay = "an unknown delay" if obstacle.time_delay_seconds is None else f"{clock(obstacle.time_delay_seconds)} delay"
     cost = money(obstacle.cost_impact_usd) if obstacle.cost_impact_usd is not None else "cost unknown"
-    since = f", since {when(obstacle.since_ms)}" if obstacle.since_ms is not None else ""
+    opened = obstacle.intervals[0][0] if obstacle.intervals else None
+    older = obstacle.since_ms is not None and opened is not None and obstacle.since_ms < opened - _OLDER_MS
+    since = f", since {when(obstacle.since_ms)}" if older else ""
     outcome = "" if obstacle.outcome in (None, "logged") else f", {obstacle.outcome}"
     yield from paragraph("impact", f"{delay}, {cost}{outcome}{since}", width=view.width, indent=5)
 

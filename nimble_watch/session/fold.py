@@ -255,9 +255,10 @@ class _State:
         elif costs.session_total is None and costs.actual_hourly is not None and total_ms is not None:
             costs.session_total = cents(costs.actual_hourly * total_ms / 3_600_000)
             costs.sources["session_total"] = "actual_hourly x total_duration"
-        if session.obstacles:
-            held = [obstacle.cost_attributed_usd for obstacle in session.obstacles]
-            costs.blocked_usd = sum((cost for cost in held if cost is not None), _NOTHING)
+        known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
+        if known:
+            costs.blocked_usd = sum(known, _NOTHING)
+        if blocked.impact:
             for phase in session.phases.values():
                 if phase.start_ms is not None:
                     span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)

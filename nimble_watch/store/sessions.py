@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,6 @@ from typing import Any
 import msgspec
 
 from nimble_watch.claim import JOURNALS, abandoned
-from nimble_watch.reports._line import history_line
-from nimble_watch.reports.summary import summary
 from nimble_watch.session import (
     Record,
     Session,
@@ -124,6 +121,8 @@ def end(
         with Journal(journals, writer) as journal:
             journal.append(fields_set(uid=new_uid(session.start_ms, os.urandom(10))))
         session = refold(folder, session_id)
+    from nimble_watch.reports.summary import summary  # noqa: PLC0415  only an end needs it, every short call would pay
+
     write_whole(folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
     _remember(folder, session)
     for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
@@ -131,12 +130,22 @@ def end(
     gone = journals.with_name(f"{_GONE}{session_id}")
     with storing("remove", journals):
         journals.replace(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove(gone)
     return session
+
+
+def _remove(gone: Path) -> None:
+    """Remove what is left of an ended session's journals; what cannot be removed is tried again by the next command."""
+    with contextlib.suppress(OSError):
+        for path in gone.iterdir():
+            path.unlink()
+        gone.rmdir()
 
 
 def _remember(folder: Path, session: Session) -> None:
     """Append the session's line to the history, unless it is there already."""
+    from nimble_watch.reports._line import history_line  # noqa: PLC0415  as above
+
     path = folder / HISTORY
     mark = f"SESSION: {session.session_id} |".encode()
     with locked(folder / JOURNALS / "history.lock"):
@@ -162,7 +171,7 @@ def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
                 closed.append(session)
     with contextlib.suppress(OSError):
         for path in (folder / JOURNALS).glob(f"{_GONE}*"):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         for stray in folder.glob(f".{CURRENT}.*.tmp"):
             if time.time() - stray.lstat().st_mtime > _OLD:
                 stray.unlink()
