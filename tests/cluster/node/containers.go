@@ -108,7 +108,7 @@ func (r *scriptedRuntime) StartContainer(_ context.Context, id string) error {
 		r.end(c, startFailed, "StartError", err.Error())
 		return runtimeError(err.Error())
 	}
-	go r.serve(ctx, c)
+	r.serve(ctx, c)
 	if code, reason := script.Exit(int(c.config.GetMetadata().GetAttempt())); code != run {
 		timer := time.AfterFunc(script.ExitAfter, func() { r.end(c, code, reason, "") })
 		context.AfterFunc(ctx, func() { timer.Stop() })

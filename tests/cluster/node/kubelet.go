@@ -97,9 +97,8 @@ func start(ctx context.Context, options Options, own kubernetes.Interface, clien
 	}
 	hollow := kubemark.NewHollowKubelet(flags, settings, client, client, hardware, images, runtime, newDevices(hardware, options.GPUs))
 	deps := hollow.KubeletDeps
-	deps.EventClient = client.CoreV1()
-	deps.Recorder = nil     // kubemark's is a fake; for none the kubelet makes a real one out of EventClient
-	deps.ProbeManager = nil // likewise: probes are the real ones
+	deps.Recorder = newRecorder(ctx, client.CoreV1(), options)
+	deps.ProbeManager = nil // kubemark's is a fake; for none the kubelet makes a real one
 	deps.OSInterface = confined{dir: options.Dir}
 	if deps.TLSOptions, err = kubeletapp.InitializeTLS(ctx, flags, settings); err != nil {
 		return fmt.Errorf("no certificate to serve with: %w", err)

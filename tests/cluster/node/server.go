@@ -19,46 +19,70 @@ const answerTime = 10 * time.Second
 
 // serve keeps a stub server on every TCP port that the container declares, for as long as the script wants something to
 // listen there, until ctx ends. The script is read again and again, so that a server can be repaired or broken at once.
+// The first look is taken before serve returns: the ports of a container without a script are open when it has started.
 func (r *scriptedRuntime) serve(ctx context.Context, c *container) {
-	pod := r.latest(c.sandbox)
-	declared, _ := containerOf(pod, c.name())
 	if c.sandbox.address == "" {
 		return // the node's address is not this machine's, so nothing can listen on the host network
 	}
-	server := &http.Server{Handler: r.handler(c, declared.Image), ReadTimeout: answerTime, WriteTimeout: answerTime}
-	defer server.Close()
-	open := map[string]net.Listener{}
-	complained := map[string]bool{}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
+	declared, _ := containerOf(r.latest(c.sandbox), c.name())
+	doors := &doors{
+		server: &http.Server{Handler: r.handler(c, declared.Image), ReadTimeout: answerTime, WriteTimeout: answerTime},
+		open:   map[string]net.Listener{}, stuck: map[string]bool{},
+		complain: func(err error) { _ = writeLog(c.logPath, "scripted runtime: "+err.Error()) },
+	}
+	for _, port := range declared.Ports {
+		if port.Protocol == "" || port.Protocol == v1.ProtocolTCP {
+			doors.addresses = append(doors.addresses, net.JoinHostPort(c.sandbox.address, strconv.Itoa(int(port.ContainerPort))))
+		}
+	}
+	look := func() {
 		script, err := r.script(c)
-		wanted := err == nil && script.Listens(r.age(c))
-		for _, port := range declared.Ports {
-			at := net.JoinHostPort(c.sandbox.address, strconv.Itoa(int(port.ContainerPort)))
-			if port.Protocol != "" && port.Protocol != v1.ProtocolTCP {
-				continue
-			}
-			switch {
-			case wanted && open[at] == nil:
-				listener, err := net.Listen("tcp", at)
-				if err != nil {
-					if !complained[at] {
-						complained[at] = true
-						_ = writeLog(c.logPath, "scripted runtime: "+err.Error()) // the port stays shut, as any reader of the log can see
-					}
-					continue
-				}
-				open[at] = listener
-				go func() { _ = server.Serve(listener) }() // ends when the listener is closed
-			case !wanted && open[at] != nil:
-				_ = open[at].Close()
-				delete(open, at)
+		doors.set(err == nil && script.Listens(r.age(c)))
+	}
+	look()
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				_ = doors.server.Close() // with all that is open
+				doors.set(false)
+				return
+			case <-tick.C:
+				look()
 			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
+	}()
+}
+
+// doors are the ports of one container.
+type doors struct {
+	server    *http.Server
+	addresses []string
+	open      map[string]net.Listener
+	stuck     map[string]bool // those that could not be opened, of which the log tells once
+	complain  func(error)
+}
+
+// set opens the doors, or shuts them.
+func (d *doors) set(open bool) {
+	for _, address := range d.addresses {
+		switch listener := d.open[address]; {
+		case open && listener == nil:
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				if !d.stuck[address] {
+					d.stuck[address] = true
+					d.complain(err)
+				}
+				continue
+			}
+			d.open[address] = listener
+			go func() { _ = d.server.Serve(listener) }() // ends when the listener is closed
+		case !open && listener != nil:
+			_ = listener.Close()
+			delete(d.open, address)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/status"
 	v1 "k8s.io/api/core/v1"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/cri-streaming/pkg/streaming"
@@ -136,7 +137,7 @@ func (s streamer) Exec(ctx context.Context, id string, command []string, in io.R
 	}
 	code, err := s.runtime.command(ctx, c, command, in, results, complaints)
 	if err != nil {
-		return err
+		return errors.New(status.Convert(err).Message()) // streams carry words, no codes
 	}
 	if code != 0 {
 		return utilexec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
@@ -173,16 +174,12 @@ func (s streamer) PortForward(ctx context.Context, sandboxID string, port int32,
 			namespace, port, sandboxID, port)
 	}
 	defer connection.Close()
-	sent := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(connection, stream)
+		_, _ = io.Copy(connection, stream) // an error ends the connection, which the other direction sees
 		if half, ok := connection.(*net.TCPConn); ok {
-			err = errors.Join(err, half.CloseWrite())
+			_ = half.CloseWrite()
 		}
-		sent <- err
 	}()
-	if _, err = io.Copy(stream, connection); err != nil {
-		return err
-	}
-	return nil
+	_, err = io.Copy(stream, connection)
+	return err
 }
