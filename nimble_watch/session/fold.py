@@ -207,9 +207,7 @@ class _State:
         session.waits = sorted(self.waits.values(), key=lambda wait: (wait.start_ms, wait.what))
         self._finish(session)
         others = foreign_obstacles(self.foreign, self.obstacles, self.problems)
-        session.obstacles = sorted(
-            [*self.obstacles.values(), *others], key=lambda obstacle: (moment(obstacle.timestamp) or 0, obstacle.id)
-        )
+        session.obstacles = sorted([*self.obstacles.values(), *others], key=lambda one: moment(one.timestamp) or 0)
         total = self.total_ms
         if total is None and self.start_ms is not None:
             paused = sum(phase.paused_ms for phase in self.phases.values())
@@ -218,9 +216,9 @@ class _State:
         _price_obstacles(session.obstacles, blocked)
         for obstacle in session.obstacles:
             _delay(obstacle, until)
-            for name, phase in session.phases.items():
-                if _belongs(obstacle, name, phase, until) and obstacle.id not in phase.obstacles:
-                    phase.obstacles.append(obstacle.id)
+            phase = _run_of(session.phases, obstacle)
+            if phase is not None and obstacle.id not in phase.obstacles:
+                phase.obstacles.append(obstacle.id)
         session.performance = performance(total, session.obstacles, until)
         self._price(session, blocked, until, total)
         if self.foreign:
@@ -255,14 +253,7 @@ class _State:
         elif costs.session_total is None and costs.actual_hourly is not None and total_ms is not None:
             costs.session_total = cents(costs.actual_hourly * total_ms / 3_600_000)
             costs.sources["session_total"] = "actual_hourly x total_duration"
-        known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
-        if known:
-            costs.blocked_usd = sum(known, _NOTHING)
-        if blocked.impact:
-            for phase in session.phases.values():
-                if phase.start_ms is not None:
-                    span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
-                    phase.blocked_usd = cents(blocked.in_span(session.obstacles, span, until))
+        _block(session, blocked, until)
         costs.standing_hourly = _sum(costs.standing, costs.standing_hourly)
         costs.after_session_hourly = _sum(costs.after, costs.after_session_hourly)
         for name in ("estimated_hourly", "actual_hourly", "session_total"):
@@ -295,14 +286,26 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
 }
 
 
-def _belongs(obstacle: Obstacle, name: str, phase: Phase, until: int) -> bool:
-    """Tell whether an obstacle stands on this run of its phase."""
-    if obstacle.phase == name:
-        return True
-    if name.partition("#")[0] != obstacle.phase:
-        return False
-    at = moment(obstacle.timestamp) or 0
-    return (phase.start_ms or 0) <= at + 999 and at <= (phase.end_ms if phase.end_ms is not None else until)
+def _run_of(phases: Mapping[str, Phase], obstacle: Obstacle) -> Phase | None:
+    """Give the run of its phase in which an obstacle was met: the newest that had begun by then."""
+    name = obstacle.phase or ""
+    runs = [phase for key, phase in phases.items() if key == name or key.startswith(f"{name}#")]
+    at = obstacle.intervals[0][0] if obstacle.intervals else (moment(obstacle.timestamp) or 0) + 999
+    begun = [phase for phase in runs if phase.start_ms is None or phase.start_ms <= at]
+    return begun[-1] if begun else next(iter(runs), None)
+
+
+def _block(session: Session, blocked: Blocked, until: int) -> None:
+    """Write what obstacles held, in the whole session and in each phase."""
+    known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
+    if known:
+        session.costs.blocked_usd = sum(known, _NOTHING)
+    if not blocked.impact:
+        return
+    for phase in session.phases.values():
+        if phase.start_ms is not None:
+            span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
+            phase.blocked_usd = cents(blocked.in_span(session.obstacles, span, until))
 
 
 def _delay(obstacle: Obstacle, until: int) -> None:

@@ -155,6 +155,7 @@ def test_a_repeated_phase_is_a_phase_of_its_own() -> None:
         "install": (5, "failure"),
         "install#2": (3, "success"),
     }
+    assert session.phases["install"].obstacles == []
     assert session.phases["install#2"].obstacles == ["obs-7-None"]
 
 
