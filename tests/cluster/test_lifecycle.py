@@ -307,7 +307,7 @@ def test_the_proxy_refuses_whoever_is_not_of_the_cluster(cluster: Cluster) -> No
             "lost",
             'annotation scripted.nimble-watch.test/pull has the value "lost"; it takes one of ok, not-found',
         ),
-        ("exit", "1,2,", 'annotation scripted.nimble-watch.test/exit has the value "1,2,"; it takes exit codes or run'),
+        ("exit", "1,256", 'annotation scripted.nimble-watch.test/exit has the value "1,256"; it takes exit codes'),
         (
             "pull.sidecar",
             "ok",

@@ -20,7 +20,8 @@ type form struct {
 
 const (
 	anything = `(?s)^.+$`
-	number   = `^[0-9]+([.][0-9]+)?$`
+	number   = `^[0-9]{1,6}([.][0-9]+)?$`
+	attempt  = `([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]|run)`
 )
 
 func choice(key string, values ...string) form {
@@ -48,7 +49,7 @@ var forms = map[string][]form{
 		whole(text("sandbox-error")),
 		text("create-error"),
 		text("start-error"),
-		{key: "exit", expression: `^([0-9]{1,3}|run)(,([0-9]{1,3}|run))*$`, words: "exit codes or run, one for each attempt, such as 1,1,run"},
+		{key: "exit", expression: "^" + attempt + "(, ?" + attempt + ")*$", words: "exit codes from 0 to 255 or run, one for each attempt, such as 1,1,run"},
 		{key: "exit-reason", expression: `^(Error|OOMKilled|Completed)(,(Error|OOMKilled|Completed))*$`, words: "Error, OOMKilled or Completed, one for each attempt"},
 		seconds("exit-after"),
 		text("log"),
@@ -99,7 +100,10 @@ func annotationPolicy(resource string) (*admission.ValidatingAdmissionPolicy, *a
 		}
 	}
 	if resource == "pods" {
-		containers = "object.spec.containers.map(c, c.name) + (has(object.spec.initContainers) ? object.spec.initContainers.map(c, c.name) : [])"
+		containers = "object.spec.containers.map(c, c.name)"
+		for _, more := range []string{"initContainers", "ephemeralContainers"} {
+			containers += fmt.Sprintf(" + (has(object.spec.%s) ? object.spec.%s.map(c, c.name) : [])", more, more)
+		}
 	}
 	forbidden := meta.StatusReasonForbidden
 	validation := func(good, bad string) admission.Validation {

@@ -18,7 +18,16 @@ import (
 )
 
 // install creates what every cluster has before its first pod.
+//
+// Addresses come first: once annotations are seen to be checked, they are published too.
 func install(ctx context.Context, client kubernetes.Interface, block string) error {
+	policy, binding := addressPolicy(block)
+	if _, err := client.AdmissionregistrationV1().MutatingAdmissionPolicies().Create(ctx, policy, meta.CreateOptions{}); err != nil {
+		return fmt.Errorf("the policy that publishes pod addresses: %w", err)
+	}
+	if _, err := client.AdmissionregistrationV1().MutatingAdmissionPolicyBindings().Create(ctx, binding, meta.CreateOptions{}); err != nil {
+		return fmt.Errorf("the policy that publishes pod addresses: %w", err)
+	}
 	for resource := range forms {
 		policy, binding := annotationPolicy(resource)
 		if _, err := client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, policy, meta.CreateOptions{}); err != nil {
@@ -27,13 +36,6 @@ func install(ctx context.Context, client kubernetes.Interface, block string) err
 		if _, err := client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, binding, meta.CreateOptions{}); err != nil {
 			return fmt.Errorf("the policy for annotations of %s: %w", resource, err)
 		}
-	}
-	policy, binding := addressPolicy(block)
-	if _, err := client.AdmissionregistrationV1().MutatingAdmissionPolicies().Create(ctx, policy, meta.CreateOptions{}); err != nil {
-		return fmt.Errorf("the policy that publishes pod addresses: %w", err)
-	}
-	if _, err := client.AdmissionregistrationV1().MutatingAdmissionPolicyBindings().Create(ctx, binding, meta.CreateOptions{}); err != nil {
-		return fmt.Errorf("the policy that publishes pod addresses: %w", err)
 	}
 	if _, err := client.StorageV1().StorageClasses().Create(ctx, blockVolumes(), meta.CreateOptions{}); err != nil {
 		return fmt.Errorf("the storage class: %w", err)
