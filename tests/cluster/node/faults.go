@@ -24,9 +24,10 @@ const (
 
 // faults is what is wrong with the node now. A gate in the kubelet's connections makes the node silent.
 type faults struct {
-	mu    sync.Mutex
-	fault string
-	open  map[*gatedBody]bool // answers being read, watches above all
+	mu     sync.Mutex
+	fault  string
+	open   map[*gatedBody]bool // answers being read, watches above all
+	spoken chan struct{}       // while the node is silent: closed when it speaks again
 }
 
 func newFaults() *faults { return &faults{open: map[*gatedBody]bool{}} }
@@ -54,7 +55,12 @@ func (f *faults) set(fault string) {
 	}
 	log.Printf("node fault: %q, was %q", fault, f.fault)
 	f.fault = fault
+	if f.spoken != nil {
+		close(f.spoken)
+		f.spoken = nil
+	}
 	if fault == faultSilent {
+		f.spoken = make(chan struct{})
 		for body := range f.open {
 			_ = body.ReadCloser.Close() // ends the watches; an error means that it is closed already
 		}
@@ -76,7 +82,8 @@ func (f *faults) watch(ctx context.Context, client kubernetes.Interface, node st
 
 var errSilent = errors.New("the node is silent, as its annotation " + Prefix + "fault asks for")
 
-// gate lets the kubelet's requests through unless the node is silent.
+// gate holds the kubelet's requests back while the node is silent. They wait, as they would on a network that swallows
+// packets, rather than fail: a kubelet whose requests fail waits up to a minute before it tries again, and tests with it.
 func (f *faults) gate(next http.RoundTripper) http.RoundTripper { return &gate{f, next} }
 
 type gate struct {
@@ -84,22 +91,39 @@ type gate struct {
 	next   http.RoundTripper
 }
 
+// pass waits until the node is not silent.
+func (g *gate) pass(ctx context.Context) error {
+	for {
+		g.faults.mu.Lock()
+		spoken := g.faults.spoken
+		g.faults.mu.Unlock()
+		if spoken == nil {
+			return nil
+		}
+		select {
+		case <-spoken:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
-	if g.faults.is(faultSilent) {
-		return nil, errSilent
+	if err := g.pass(request.Context()); err != nil {
+		return nil, err
 	}
 	response, err := g.next.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	body := &gatedBody{response.Body, g.faults}
-	response.Body = body
 	g.faults.mu.Lock()
 	defer g.faults.mu.Unlock()
-	if g.faults.fault == faultSilent {
-		_ = response.Body.(*gatedBody).ReadCloser.Close()
+	if g.faults.spoken != nil {
+		_ = response.Body.Close() // what was asked is done, but the node shall not learn it
 		return nil, errSilent
 	}
+	response.Body = body
 	g.faults.open[body] = true
 	return response, nil
 }
