@@ -178,6 +178,18 @@ def test_nothing_is_left_after_a_start_that_was_broken_off(tmp_path: Path) -> No
     gone(folder)
 
 
+def test_the_death_of_a_part_ends_the_cluster_and_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = Cluster.start(tmp_path / "cluster", nodes="")
+    (scheduler,) = [part for part in cluster.status()["components"] if part["name"] == "kube-scheduler"]
+    os.kill(scheduler["pid"], signal.SIGKILL)
+    cluster.process.communicate(timeout=60)
+    assert cluster.process.returncode == 1
+    said = capfd.readouterr().err
+    assert "kube-scheduler ended with signal: killed. Its last lines:" in said
+    assert "What to try: start again with --logs FOLDER" in said
+    gone(cluster.folder)
+
+
 def test_what_a_killed_reaper_left_is_cleaned_up_by_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "cluster"
     cluster = Cluster.start(folder, nodes="")

@@ -162,7 +162,9 @@ func (c *cluster) startServer(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("no free port: %w", err)
 		}
+		c.mu.Lock()
 		c.server = fmt.Sprintf("https://127.0.0.1:%d", port)
+		c.mu.Unlock()
 		if err := writeKubeconfigs(c.folder, c.server, c.authority); err != nil {
 			return err
 		}
