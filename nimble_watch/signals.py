@@ -91,6 +91,15 @@ class PhaseStarted(Struct, frozen=True, gc=False):
     kubeconfig: str = ""
 
 
+class Command(Struct, frozen=True, gc=False):
+    """A command that a phase's own processes run meanwhile; argv is cleaned, `kubeconfig` is its own or empty."""
+
+    at: float
+    phase: str
+    argv: tuple[str, ...]
+    kubeconfig: str = ""
+
+
 class PhaseEnded(Struct, frozen=True, gc=False):
     """A phase's command has ended; `duration` is seconds of the monotonic clock without pauses."""
 
@@ -129,6 +138,7 @@ Signal = (
     | Output
     | OutputLost
     | PhaseStarted
+    | Command
     | PhaseEnded
     | LogTail
     | Clock

@@ -62,9 +62,9 @@ class Meter:
                 if stay is not None and stay.end is None:
                     stay.end = now
                 self._nodes.pop(reference.name, None)
-            else:
-                self._nodes.pop(reference.name, None)
-                self._machine(reference.name)
+            elif self._nodes.pop(reference.name, None) is None:
+                for pod, _ in self._state.pods_on(reference.name):  # seen before its node was
+                    self._look_at_pod(pod, now)
 
     def _look_at_pod(self, reference: Ref, now: float) -> None:
         pod = self._state.pod(reference)
@@ -198,8 +198,8 @@ class Meter:
     def _left(self) -> Iterator[Standing]:
         """Give what goes on billing: nodes of GPUs or made for the session, load balancers, volumes."""
         for name in {**self._stays, **self._stood}:
-            about = self._nodes.get(name)
-            if about is not None and (about.gpus or name in self._stays) and self._state.node(name) is not None:
+            about = self._machine(name)
+            if about is not None and (about.gpus or name in self._stays):
                 yield _standing(about, _end_of_node(about))
         for reference, thing in self._state.all_of("Service"):
             if isinstance(thing, Service) and thing.spec.type == "LoadBalancer" and self._is_ours(reference):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def main(words: list[str]) -> int:
         return close_when_free(given["--sessions"], given["--close"])
     from nimble_watch.observer.live import Live  # noqa: PLC0415  a replay needs neither threads nor a terminal
 
-    return Live(int(given["--control"]), int(given["--output"]), _open_watch).run()
+    status = Live(int(given["--control"]), int(given["--output"]), _open_watch).run()
+    os._exit(status)  # everything is written; what still runs are threads that wait for the cluster
 
 
 def _open_watch(put: Callable[[Signal], None]) -> Watch:

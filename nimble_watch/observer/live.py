@@ -24,8 +24,10 @@ from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.orphan import stop_group
 from nimble_watch.observer.scribe import Scribe
 from nimble_watch.observer.telling import Telling
+from nimble_watch.procs import Processes
 from nimble_watch.reports.summary import summary
 from nimble_watch.rules import all_rules
+from nimble_watch.scope import from_argv
 from nimble_watch.session import (
     costs_known,
     fields_set,
@@ -46,12 +48,24 @@ _FINISH = 1.5
 """Seconds that ending may take: the launcher waits two."""
 _CONSOLE = 0.4
 _GRACE = 10.0
+_FIRST_LOOK = 0.25
+"""Seconds after a phase's start at which its processes are looked at first, as nothing tells of a new one; doubled."""
 
 Item = Signal | Message | Heard
 
 
+class ServerClock(Protocol):
+    """The API server's clock; `offset` is by how many seconds it is ahead of ours."""
+
+    offset: float
+
+
 class Watch(Protocol):
     """The cluster, watched: what we ask of `cluster.Watcher`."""
+
+    @property
+    def clock(self) -> ServerClock:
+        """The clock by which the cluster's times are."""
 
     def start(self, namespaces: list[str]) -> None:
         """Begin to watch; returns at once."""
@@ -64,9 +78,6 @@ class Watch(Protocol):
 
     def fetch_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
         """Fetch the last lines of a container's log; they come as a signal."""
-
-    def stop(self) -> bool:
-        """End all threads; tell whether all of them ended in time."""
 
 
 OpenWatch = Callable[[Callable[[Signal], None]], Watch]
@@ -91,12 +102,16 @@ class Live:
         self._spaces: frozenset[str] = frozenset()
         self._stopping = False
         self._waiting: deque[Item] = deque()
+        self._processes: Processes | None = None
+        self._look_at = 0.0
+        self._look_step = _FIRST_LOOK
+        self._doubts = 0
         self._telling = Telling(self._console, None)
         self._observer = Observer({}, self._telling)
         self._meter = Meter(self._observer.state, self._observer.scope, time.time())
 
     def run(self) -> int:
-        """Serve until the launcher says that it is over, or is gone."""
+        """Serve until the launcher says that it is over, or is gone; the threads end with this process."""
         learn_secrets(os.environ)
         self._incoming.start()
         while True:
@@ -111,6 +126,9 @@ class Live:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
+        """Give the time on the API server's clock, on which everything is judged; the session is kept on ours."""
+        if self._watch is not None:
+            self._telling.offset = self._watch.clock.offset
         return time.time() + self._telling.offset
 
     def _next(self) -> Item | None:
@@ -118,15 +136,34 @@ class Live:
         if self._waiting:
             return self._waiting.popleft()
         now = self._now()
-        dues = [due for due in (self._observer.due, self._telling.due) if due is not None]
-        if dues and min(dues) <= now:
+        if (due := self._due()) is not None and due <= now:
             self._observer.tick(now)
             self._telling.tick(now)
-            dues = [due for due in (self._observer.due, self._telling.due) if due is not None]
+            if self._processes is not None and self._look_at <= now:
+                self._look_step *= 2
+                self._look(now)
+            due = self._due()
         try:
-            return self._inbox.get(timeout=max(0.0, min(dues) - now) if dues else None)
+            return self._inbox.get(timeout=max(0.0, due - now) if due is not None else None)
         except queue.Empty:
             return None
+
+    def _due(self) -> float | None:
+        looking = self._look_at if self._processes is not None else None
+        return min((at for at in (self._observer.due, self._telling.due, looking) if at is not None), default=None)
+
+    def _look(self, now: float) -> None:
+        """Look which commands the phase runs: soon after its start, ever more seldom, and whenever somebody deploys."""
+        if self._processes is None:
+            return
+        self._look_at = now + self._look_step
+        commands = self._processes.look(now)
+        for command in commands:
+            if any(True for _ in from_argv(command.argv)):
+                self._telling.other_cluster(command.kubeconfig)
+        if commands:
+            self._observer.take(commands, now)
+            self._widen()
 
     def _take(self, first: Signal) -> None:
         """Take in a signal and those that are there already behind it; a message of the launcher ends the batch."""
@@ -142,6 +179,9 @@ class Live:
                 batch.append(item)
         self._observer.take(batch, self._now())
         self._widen()
+        if self._observer.scope.doubts != self._doubts:
+            self._doubts = self._observer.scope.doubts
+            self._look(self._now())
 
     def _widen(self) -> None:
         """Have the cluster's watch look into the namespaces that came into scope."""
@@ -234,6 +274,10 @@ class Live:
         self._take(
             PhaseStarted(at + self._telling.offset, self._phase, tuple(clean_argv(argv)), int(fields.get("pid") or 0))
         )
+        if fields.get("pid"):
+            self._processes = Processes(self._phase, int(fields["pid"]))
+            self._look_step = _FIRST_LOOK
+            self._look_at = self._now() + _FIRST_LOOK
         early, self._early = self._early, []
         for heard in early:
             self._output(heard)
@@ -262,7 +306,7 @@ class Live:
             )
         if self._watch is not None:
             self._watch.look_again()
-        self._group = None
+        self._group = self._processes = None
 
     def _linger(self) -> None:
         """Wait a moment for what the cluster has still to say about a failure."""
@@ -306,8 +350,6 @@ class Live:
         self._close_session(result, leave_open=leave_open, at=float(fields.get("time") or time.time()), began=began)
         self._console.close(_CONSOLE)
         self._send(type="finished", session=self._begun.get("session"))
-        if self._watch is not None:
-            self._watch.stop()
 
     def _orphaned(self) -> None:
         """Leave neither the child behind nor the session open: the launcher went without a word."""
@@ -322,8 +364,6 @@ class Live:
         reason = "nimble-watch itself was killed"
         self._close_session("error", leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
         self._console.close(_CONSOLE)
-        if self._watch is not None:
-            self._watch.stop()
 
     def _close_session(
         self, result: str, *, leave_open: bool, at: float, began: float, reason: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
@@ -113,6 +114,14 @@ class Telling:
         if sentence not in self._told:
             self._told.add(sentence)
             self._console.say([one_line(sentence, 1000)], "warn")
+
+    def other_cluster(self, kubeconfig: str) -> None:
+        """Say, once, that a command of the phase uses another kubeconfig than the one that is watched."""
+        ours = os.environ.get("KUBECONFIG", "")
+        if kubeconfig and ours != kubeconfig:
+            self.warn(
+                f"not watching the cluster that this phase uses: it has KUBECONFIG={kubeconfig}, we have {ours!r}"
+            )
 
     # -- obstacles -----------------------------------------------------------------------------------------------------
 

@@ -206,11 +206,15 @@ def _command(line: str) -> str:
 
 
 def _script_of(words: Sequence[str]) -> str | None:
-    for at, word in enumerate(words):
+    """Give the script of `sh -c SCRIPT`, none for anything else; `-o` before it takes a word of its own."""
+    rest = iter(words)
+    for word in rest:
         if not word.startswith(("-", "+")):
             return None
         if not word.startswith("--") and "c" in word[1:]:
-            return words[at + 1] if at + 1 < len(words) else None
+            return next(rest, None)
+        if not word.startswith("--") and word.endswith("o"):
+            next(rest, None)
     return None
 
 
@@ -248,7 +252,7 @@ class _Arguments:
 
 
 def _from_kubectl(words: Sequence[str]) -> Iterator[Evidence]:
-    given = _Arguments(words, _KUBECTL_VALUES)
+    given = _Arguments(words, _KUBECTL_VALUES - {"-f", "-p"} if "logs" in words else _KUBECTL_VALUES)
     if not given.alone or given.unclear:
         return
     namespace = given.value("-n", "--namespace")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from nimble_watch.objects import KubeObject, Meta, Pod, Ref, Service, seconds
 from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
-from nimble_watch.signals import ClusterFound, Output, PhaseStarted, Seen, Signal
+from nimble_watch.signals import ClusterFound, Command, Output, PhaseStarted, Seen, Signal
 from nimble_watch.state import ClusterState, claim_names
 
 _ROOTS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "ReplicaSet", "PersistentVolumeClaim", "Service")
@@ -90,6 +90,8 @@ class Scope:
         self._groups: dict[str, set[str]] = {}
         self._entered: set[str] = set()
         self._pods: dict[str, set[str]] = {}
+        self.doubts = 0
+        """How many objects were changed meanwhile by somebody of whom we know no more: grows."""
 
     @property
     def namespaces(self) -> frozenset[str]:
@@ -111,6 +113,8 @@ class Scope:
             case Output():
                 reader = self._readers.get(signal.phase)
                 return tuple(self.learn(reader.line(signal.line))) if reader is not None else ()
+            case Command():
+                return tuple(self.learn(from_argv(signal.argv)))
             case PhaseStarted():
                 self._readers[signal.phase] = Reader()
                 first = self._started is None
@@ -132,7 +136,7 @@ class Scope:
             before = self.namespaces
             if piece.namespace:
                 self._spaces.add(piece.namespace)
-            else:
+            elif isinstance(piece, Working):
                 self._in_default = True
             match piece:
                 case Named():
@@ -196,6 +200,8 @@ class Scope:
         clear = changed >= self._started or not listed
         group = _group(thing.metadata) or manager
         gitops = any(word in manager.lower() for word in _GITOPS)
+        if reference.uid not in self._touched and self._own(reference) is None:
+            self.doubts += 1
         self._touched[reference.uid] = _Touch(manager, group, gitops, clear)
         self._groups.setdefault(reference.namespace, set()).add(group)
 
@@ -263,7 +269,8 @@ class Scope:
 
     def _one_of_ours(self, namespace: str, touch: _Touch | None) -> bool:
         """Tell whether a name without a namespace can mean an object there."""
-        return namespace == self._default or namespace in self._spaces or (touch is not None and touch.clear)
+        known = self.namespaces
+        return namespace in known if known else namespace == self._default or (touch is not None and touch.clear)
 
     def _release_of(self, meta: Meta, namespace: str) -> str | None:
         if meta.annotations is not None and meta.annotations.release_name:
@@ -283,7 +290,7 @@ class Scope:
             and bool(meta.uid)
         )
 
-    def _judge_touch(self, namespace: str, touch: _Touch, *, here: bool) -> Belonging:
+    def _judge_touch(self, namespace: str, touch: _Touch, *, here: bool) -> Belonging | None:
         """Say how much it means that somebody changed an object since the phase began.
 
         It was the phase only if nobody else deploys there: it is known to work there, it has not told what it works on
@@ -293,7 +300,7 @@ class Scope:
         told = bool(self._named or self._releases or self._selected)
         alone = len(self._groups.get(namespace, ())) <= 1
         if not here and told:
-            return Belonging(Level.ELSEWHERE)
+            return None
         sure = here and not told and alone and touch.clear and not touch.gitops
         return Belonging(Level.TOUCHED, sure=sure, why=why)
 
