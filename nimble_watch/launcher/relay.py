@@ -103,6 +103,7 @@ class Relay:
         self._next = 0
         self._next_at: float | None = None
         self._grace = 0.0
+        self.hurried = False  # the last wait was cut short by somebody who asked us to end
         self._asked: int | None = None
         self._family: dict[int, int] = {}
         self._ending = Ending()
@@ -138,10 +139,12 @@ class Relay:
     def wait(self, done: Callable[[], bool], seconds: float | None) -> bool:
         """Wait, with no child, until something is done; false when time is up or somebody asks us to end."""
         deadline = None if seconds is None else time.monotonic() + seconds
+        self.hurried = False
         while not done():
             info = self._next_signal(deadline)
             if info is not None and info.si_signo in CANCELLING:
                 self._asked = info.si_signo
+                self.hurried = True
             if info is None or info.si_signo in CANCELLING:
                 return done()
             if info.si_signo == WAKE:
@@ -267,8 +270,9 @@ class Relay:
         if number in JOB_CONTROL and number in self.signals.taken and (self.terminal or self._asked_to_stop):
             self._asked_to_stop = False
             if is_stopped(self._child):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-                os.kill(os.getpid(), number)  # here we stand still until somebody continues the job
+                # Sent while blocked, so that it becomes one with the terminal's own that may be waiting for us.
+                os.kill(os.getpid(), number)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # here we stand still until we are continued
                 signal.pthread_sigmask(signal.SIG_BLOCK, {number})
 
     def _resume(self) -> None:

@@ -203,7 +203,7 @@ class Conduct:
             if self.link.feed is not None:
                 self.link.feed.close(0.2)
             self.relay.wait(lambda: self.link.finished or self.link.lost, self.link.wait_seconds())
-            self.link.end(patient=self.relay.asked_to_end())
+            self.link.end(patient=self.relay.hurried)
             if not self.link.finished:
                 self._keep_edges(ending, leave_open=leave_open)
             if leave_open:

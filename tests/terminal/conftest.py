@@ -1,0 +1,41 @@
+"""A desk with us, and one without: the same keys must give the same screen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.desk import PACKAGE, Desk, ours
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a package without an observer: what is asked here concerns the launcher alone."""
+    copy = tmp_path_factory.mktemp("terminal") / "nimble_watch"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "observer*"))
+    return copy
+
+
+@pytest.fixture(params=["bare", "ours"])
+def before(request: pytest.FixtureRequest, package: Path) -> str:
+    """Give what is typed before a command: nothing, or us.  Every test runs both ways."""
+    return "" if request.param == "bare" else ours(package)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
+    """Give a maker of desks, all of which are closed at the end."""
+    opened: list[Desk] = []
+    environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "sessions"), "KUBECONFIG": os.devnull}
+
+    def make() -> Desk:
+        opened.append(Desk(tmp_path, environ))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
