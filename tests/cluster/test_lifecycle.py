@@ -193,8 +193,8 @@ def test_the_death_of_a_part_ends_the_cluster_and_is_told(tmp_path: Path, capfd:
 def test_what_a_killed_reaper_left_is_cleaned_up_by_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "cluster"
     cluster = Cluster.start(folder, nodes="")
-    (reaper,) = [p for p in psutil.process_iter() if "reap" in p.cmdline()[1:2] and str(folder) in p.cmdline()]
-    reaper.kill()
+    (reaper,) = [pid for pid in processes(folder) if "reap" in psutil.Process(pid).cmdline()]
+    os.kill(reaper, signal.SIGKILL)
     cluster.process.kill()
     cluster.process.communicate(timeout=60)
     until(lambda: not processes(folder), "the end of all processes")
