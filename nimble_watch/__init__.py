@@ -8,13 +8,13 @@ A guided tour, in the order in which a run passes through the rooms:
   `cluster` brings them from the Kubernetes API (as the structs of `objects`), the launcher those of the phase.
 - `state` keeps what is known now; each file in `rules` recognises one kind of obstacle in it and yields `findings`;
   `scope` tells what the phase is responsible for; `obstacles` follows findings through time and finds root causes.
-- `session` holds what is kept: phases, obstacles, delay, dollars (`prices`); `store` writes it so that nothing is lost;
-  `reports` shows it; `console` is the only one who writes to the terminal while a child runs.
+- `session` holds what is kept: phases, obstacles, delay, dollars (`metering`, from `prices`); `store` writes it so that
+  nothing is lost; `reports` shows it; `console` is the only one who writes to the terminal while a child runs.
 - `cleaning` is the door through which every outside text passes.
 
-Imports point down only: cli > launcher | observer > edges (cluster, store, recording, console, config, log, retry) >
-runner > rules | reports > session > obstacles > scope > state | prices | phases > findings > signals > objects >
-cleaning > errors.  import-linter holds it.
+Imports point down only: cli > launcher | observer > edges (cluster, store, recording, console, procs, config; log and
+retry below them) > runner | claim > rules | reports | metering > session > obstacles > scope > findings > state |
+prices > signals > objects > cleaning > errors.  import-linter holds it.
 """
 
 __version__ = "0.1.0"

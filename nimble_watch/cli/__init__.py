@@ -15,7 +15,7 @@ WRAPPERS = ("exec", "run")
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "session": ("nimble_watch.cli.session", "the history: init, end, list, show, summary, compare, log-obstacle ..."),
-    "explain": ("nimble_watch.cli.explain", "the page of a kind of obstacle, or the kinds that a message may stand for"),
+    "explain": ("nimble_watch.cli.explain", "the page of a kind of obstacle, or what a message may stand for"),
     "kinds": ("nimble_watch.cli.kinds", "every kind of obstacle that is recognised, a line each"),
     "prices": ("nimble_watch.cli.prices", "what shapes, volumes and load balancers cost per hour"),
 }

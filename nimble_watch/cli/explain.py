@@ -25,9 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
         meant = closest(words, list(every))
         advise = f"did you mean `nimble-watch explain {meant}`?" if meant else "`nimble-watch kinds` names them all"
         raise UsageError(f"no kind is called {words!r} and no page mentions it", advise=advise)
-    print(
-        f"{words}: a sign of {'these kinds' if len(mention) > 1 else 'this kind'}; `nimble-watch explain KIND` has its page\n"
-    )
+    print(f"{words}: a sign of these kinds; `nimble-watch explain KIND` has the page\n")
     for kind in mention:
         print(f"  {kind:<24}{every[kind].strip().split(chr(10), 1)[0]}")
     return 0
