@@ -64,7 +64,7 @@ class RecordingError(NimbleWatchError):
 
 def encode(signal: Signal) -> bytes:
     """Give a signal as one line, with its newline."""
-    fields: dict[str, Any] = {"signal": _word(type(signal).__name__)}
+    fields: dict[str, Any] = {"type": _word(type(signal).__name__)}
     for name in signal.__struct_fields__:
         value = getattr(signal, name)
         if isinstance(signal, Seen) and name == "object":
@@ -92,7 +92,7 @@ def _spare(built: Any, value: Any) -> Any:
 
 
 class _Head(msgspec.Struct):
-    signal: str
+    type: str
     kind: str = ""
 
 
@@ -112,14 +112,14 @@ def _decoder(wanted: type) -> msgspec.json.Decoder[Any]:
 def decode(line: bytes | str) -> Signal:
     """Give the signal of one line; `msgspec.MsgspecError` says what is wrong with another."""
     head: _Head = _decoder(_Head).decode(line)
-    if head.signal == "seen":
+    if head.type == "seen":
         seen: _SeenLine = _decoder(_SeenLine).decode(line)
         if seen.kind not in STRUCTS:
             raise msgspec.ValidationError(f"no such kind of object is watched: {seen.kind!r}")
         thing: KubeObject = _decoder(STRUCTS[seen.kind]).decode(seen.object)
         return Seen(seen.at, seen.kind, seen.change, thing, seen.listed)
-    if (wanted := _BY_WORD.get(head.signal)) is None:
-        raise msgspec.ValidationError(f"no such signal: {head.signal!r}")
+    if (wanted := _BY_WORD.get(head.type)) is None:
+        raise msgspec.ValidationError(f"no such signal: {head.type!r}")
     signal: Signal = _decoder(wanted).decode(line)
     return signal
 
