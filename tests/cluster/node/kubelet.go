@@ -99,6 +99,7 @@ func start(ctx context.Context, options Options, own kubernetes.Interface, clien
 	deps := hollow.KubeletDeps
 	deps.Recorder = newRecorder(ctx, client.CoreV1(), options)
 	deps.ProbeManager = nil // kubemark's is a fake; for none the kubelet makes a real one
+	deps.VolumePlugins = withoutOwners(deps.VolumePlugins)
 	deps.OSInterface = confined{dir: options.Dir}
 	if deps.TLSOptions, err = kubeletapp.InitializeTLS(ctx, flags, settings); err != nil {
 		return fmt.Errorf("no certificate to serve with: %w", err)
