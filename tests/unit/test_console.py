@@ -20,6 +20,7 @@ from nimble_watch.obstacles import Obstacle
 from nimble_watch.scope import Belonging, Level
 
 T0 = 1_800_000_000.0
+HOPELESS = "does not help: somebody must change something"
 
 
 @pytest.fixture
@@ -188,8 +189,7 @@ def test_an_obstacle_is_told_in_the_order_in_which_it_is_needed() -> None:
         (obstacle(Verdict.GRACE, sure=False), "may help; it may not be this phase's"),
         (
             obstacle(Verdict.TERMINAL, since=T0 - 86_400),
-            "does not help: somebody must change something"
-            "; it has been so since 2027-01-14 08:00 UTC, before this phase",
+            f"{HOPELESS}; it has been so since 2027-01-14 08:00 UTC, before this phase",
         ),
     ],
 )
