@@ -18,7 +18,9 @@ import urllib3
 from nimble_watch.cluster.lines import Bookmark, Change, Failure, blocks, decode_line, decode_page
 from nimble_watch.cluster.resources import RESOURCES
 from nimble_watch.cluster.settings import Settings
+from nimble_watch.cluster.sharing import Shared
 from nimble_watch.cluster.transport import ConfigError, Connection, ServerClock, StatusError, UnreachableError
+from nimble_watch.objects import KubeObject
 from nimble_watch.retry import TryAgainError, keep_trying
 from nimble_watch.signals import Seen, Signal, Synced, Unseen
 
@@ -80,6 +82,7 @@ class Stream:
         self._failing_since: float | None = None
         self._unseen = ""
         self._done = False
+        self._shared = Shared()
 
     def run(self) -> None:
         """Watch until stopped, or until the kind is watched namespace by namespace instead."""
@@ -191,8 +194,14 @@ class Stream:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
+    def _listed(self, thing: KubeObject, now: float, uids: set[str]) -> None:
+        uids.add(thing.metadata.uid)
+        self._shared(thing)
+        self._hub.put(Seen(now, self.kind, "added", thing, listed=True))
+
     def _synced(self, uids: set[str], version: str) -> None:
         self._version = version
+        self._shared = Shared()
         self._unseen = ""
         self._hub.put(Synced(self._hub.clock.now(), self.kind, self.namespace, frozenset(uids)))
 
@@ -216,8 +225,7 @@ class Stream:
                 hub.skip(self.kind, page.skipped)
             now = hub.clock.now()
             for thing in page.objects:
-                uids.add(thing.metadata.uid)
-                hub.put(Seen(now, self.kind, "added", thing, listed=True))
+                self._listed(thing, now, uids)
             if not page.more or hub.stopped.is_set():
                 break
             query["continue"] = page.more
@@ -268,6 +276,7 @@ class Stream:
                 uids.discard(thing.metadata.uid)
             else:
                 uids.add(thing.metadata.uid)
+                self._shared(thing)
             self._hub.put(Seen(now, self.kind, change, thing, uids is not None))
         elif isinstance(said, Bookmark):
             if uids is None:

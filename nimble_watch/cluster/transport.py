@@ -208,7 +208,8 @@ def _explain(error: BaseException) -> tuple[str, str]:
             return "has a name that cannot be resolved", "is the server's address right, and is there a network, a VPN?"
         if isinstance(inner, ConnectionRefusedError):
             return "refuses the connection", "does it run there, and is the port right?"
-        if isinstance(inner, urllib3.exceptions.ConnectTimeoutError):
+        # NewConnectionError is one as well, whatever it was that failed
+        if type(inner) is urllib3.exceptions.ConnectTimeoutError:
             return "cannot be reached: no answer to connecting", "is a firewall, a security list or a VPN in between?"
         if isinstance(inner, urllib3.exceptions.ReadTimeoutError | TimeoutError):
             return "is silent", "is a firewall or a proxy in between?"

@@ -77,12 +77,12 @@ def watched(
 
 @contextmanager
 def watching(
-    kubeconfig: Path, namespaces: tuple[str, ...] = (), read_timeout: float = 10, **more: object
+    kubeconfig: Path | None, namespaces: tuple[str, ...] = (), read_timeout: float = 10, **more: object
 ) -> Iterator[tuple[Inbox, Watcher]]:
     """Watch with pauses so short that a test needs no patience, and see that nothing is left behind."""
     inbox = Inbox()
     settings = Settings(
-        kubeconfig=str(kubeconfig),
+        kubeconfig=str(kubeconfig or ""),
         read_timeout=read_timeout,
         backoff_least=0.01,
         backoff_most=0.05,
