@@ -1,7 +1,7 @@
 """The demo: a real cluster, the whole workflow under the runner, and an obstacle that somebody repairs on the way.
 
-Everything it makes lies under .demo/, and it has a home, a kubeconfig and a session folder of its own there, so that
-nothing of the user's is read or touched.  What it started ends with it: the cluster and the workflow each run in a
+Everything it makes lies under one folder (.demo/), with a home, a kubeconfig and a session folder of its own there, so
+that nothing of the user's is read or touched.  What it started ends with it: the cluster and the workflow each run in a
 session of their own, so that an interrupt reaches this process alone, which passes it on once and in the right order;
 should this process be killed, the kernel tells both.  Ends with 0 only if the workflow did and the session holds the
 obstacle, repaired.
@@ -10,6 +10,7 @@ obstacle, repaired.
 # ruff: noqa: INP001 - started by its path, part of no package
 from __future__ import annotations
 
+import argparse
 import ctypes
 import json
 import os
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / ".demo"
 NODES = "a10-1=1,cpu=1"
 READING = "12"  # seconds that the colleague takes to read what is wrong
 PATIENCE = 60.0  # seconds that an interrupted workflow has for its clean-up
@@ -76,17 +76,21 @@ def start(
 
 
 def stop(process: subprocess.Popen[str], patience: float, *, first: signal.Signals = signal.SIGTERM) -> None:
-    """End a process that we started, with its group: ask, wait, then insist."""
-    for sign, seconds in ((first, patience), (signal.SIGKILL, 10.0)):
+    """End a process that we started: ask it, wait, then insist with its whole group.
+
+    An interrupt goes to the whole group at once, as from a terminal; a supervisor ends its own children itself.
+    """
+    ask = os.killpg if first == signal.SIGINT else os.kill
+    for tell, sign, seconds in ((ask, first, patience), (os.killpg, signal.SIGKILL, 10.0)):
         if process.poll() is not None:
             return
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
+            tell(process.pid, sign)
         with suppress(subprocess.TimeoutExpired, Interrupted):  # a second interrupt ends the patience
             process.wait(seconds)
 
 
-def own_environment(binaries: Path, kubeconfig: str) -> dict[str, str]:
+def own_environment(demo: Path, kubeconfig: str) -> dict[str, str]:
     """Give an environment that knows the demo's cluster and folders, and nothing of the user's."""
     ours = ("NIMBLE_WATCH", "OCI_", "KUBECONFIG", "NGC_", "MAKE", "MFLAGS", "HELM_", "DEBUG", "ENVIRONMENT", "KUBE")
     settings = {"NAMESPACE", "RELEASE", "MODEL", "IMAGE", "GPU_SHAPE", "GPU_COUNT", "GPU_WAIT", "SERVICE_TYPE"}
@@ -97,13 +101,13 @@ def own_environment(binaries: Path, kubeconfig: str) -> dict[str, str]:
     }
     debug = os.environ.get("DEBUG")
     environment |= {
-        "HOME": str(DEMO / "home"),
-        "XDG_CACHE_HOME": str(DEMO / "home" / ".cache"),
-        "XDG_CONFIG_HOME": str(DEMO / "home" / ".config"),
-        "XDG_DATA_HOME": str(DEMO / "home" / ".local" / "share"),
+        "HOME": str(demo / "home"),
+        "XDG_CACHE_HOME": str(demo / "home" / ".cache"),
+        "XDG_CONFIG_HOME": str(demo / "home" / ".config"),
+        "XDG_DATA_HOME": str(demo / "home" / ".local" / "share"),
         "KUBECONFIG": kubeconfig,
-        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "NIMBLE_WATCH_SESSIONS": str(DEMO / "sessions"),
+        "PATH": f"{demo / 'cluster' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "NIMBLE_WATCH_SESSIONS": str(demo / "sessions"),
         "NIMBLE_WATCH": str(nimble_watch()),
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
@@ -131,9 +135,8 @@ def cluster_binary() -> str:
     return built.stdout.split("\n")[0].strip()
 
 
-def start_cluster(stack: ExitStack, binary: str) -> str:
+def start_cluster(stack: ExitStack, binary: str, folder: Path) -> str:
     """Start the cluster, see to its end, and return its kubeconfig."""
-    folder = DEMO / "cluster"
     if folder.exists():  # of a demo that was killed
         subprocess.run(
             [binary, "down", "--dir", str(folder)], stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -179,49 +182,48 @@ def check_session(path: Path) -> dict[str, Any]:
     return session
 
 
-def show_results(environment: dict[str, str]) -> None:
-    """Check the session, show its summary, and say how to look at the rest."""
-    sessions = DEMO / "sessions"
-    session = check_session(sessions / "current.json")
-    say("\n=== the session, as `make session-summary` shows it\n")
-    summary = subprocess.run(
-        [environment["NIMBLE_WATCH"], "session", "summary"], env=environment, stdin=subprocess.DEVNULL, check=False
-    )
-    if summary.returncode != 0:
-        raise DemoError(f"nimble-watch session summary ended with {summary.returncode}")
-    name = session["session_id"]
+def show_results(sessions: Path) -> None:
+    """Check the session, and say where it lies and how to look at it."""
+    name = check_session(sessions / "current.json")["session_id"]
     say("\n=== what is left: files, and nothing that runs\n")
-    files = [sessions / f"{name}.json", sessions / f"summary-{name}.txt", sessions / "all-sessions.txt"]
-    for path in files:
+    for path in (sessions / f"{name}.json", sessions / f"summary-{name}.txt", sessions / "all-sessions.txt"):
         if not path.is_file():
             raise DemoError(f"{path} is missing")
-        say(f"  {path.relative_to(ROOT)}")
-    say("\nLook at them with")
-    tool = nimble_watch().relative_to(ROOT) if nimble_watch().is_relative_to(ROOT) else nimble_watch()
+        say(f"  {near(path)}")
+    say("\nLook at them with\n")
     say(f"  export NIMBLE_WATCH_SESSIONS={sessions}")
-    for words in (f"session show {name}", "session list", "session compare", "explain image-auth"):
-        say(f"  {tool} {words}")
+    for words in ("make session-summary", "make session-compare", f"{near(nimble_watch())} session show {name}"):
+        say(f"  {words}")
+    say(f"  {near(nimble_watch())} explain image-auth")
+
+
+def near(path: Path) -> Path:
+    """Give a path as somebody in the checkout would type it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def main() -> int:
     """Run the demo; its end is honest."""
+    parser = argparse.ArgumentParser(description="Run the whole workflow against an embedded cluster.")
+    parser.add_argument("--dir", type=Path, default=ROOT / ".demo", help="where everything lies that it makes [.demo]")
+    demo: Path = parser.parse_args().dir.resolve()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     begin = time.monotonic()
     say("A NIM is deployed to a GPU node at 2 USD an hour, on a cluster that runs in this machine alone.")
     say("Its NGC key has expired, which nobody knows yet.  Once somebody sees it, a colleague renews it.\n")
     try:
+        (demo / "home").mkdir(parents=True, exist_ok=True)
+        (demo / "sessions").mkdir(exist_ok=True)
+        binary = cluster_binary()
+        built = time.monotonic()
         with ExitStack() as stack:
-            (DEMO / "home").mkdir(parents=True, exist_ok=True)
-            (DEMO / "sessions").mkdir(exist_ok=True)
-            binary = cluster_binary()
-            built = time.monotonic()
-            say("=== the cluster")
-            kubeconfig = start_cluster(stack, binary)
-            environment = own_environment(DEMO / "cluster" / "bin", kubeconfig)
+            say("=== the cluster\n")
+            kubeconfig = start_cluster(stack, binary, demo / "cluster")
             say("\n=== make all CLEANUP=yes\n")
-            run_workflow(stack, environment)
-            show_results(environment)
+            run_workflow(stack, own_environment(demo, kubeconfig))
+            say("\n=== the cluster ends\n")
+        show_results(demo / "sessions")
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

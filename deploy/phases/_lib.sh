@@ -175,6 +175,7 @@ need_cluster() {
 }
 
 where_we_are() {
+    say "=== $phase"
     say "context    $(context_name)"
     say "server     $(server_name)"
     say "namespace  $NAMESPACE, release $RELEASE, environment $ENVIRONMENT"
@@ -203,8 +204,8 @@ holders_template='{{range .items}}{{$pod := .}}{{range .spec.containers}}{{with 
 #   nodes    node, shape, GPUs, ready|not-ready, open|cordoned
 #   holders  node, namespace/pod, release, GPUs                       (empty and holders_known=no without the right to see)
 #   prices   shape, USD per hour of a node, or "unpriced", and why; volume-100GB and load-balancer likewise
-#   gpus     node, shape, GPUs, free for us, ready, cordoned, USD per hour; only nodes with GPUs, cheapest first
-# Our own release's pods count as free: it gives its GPUs back before it takes new ones.
+#   gpus     node, shape, GPUs, free, ready, cordoned, USD per hour, held by us; only nodes with GPUs, cheapest first
+# What our own release holds it can have again: it gives its GPUs back before it takes new ones.
 survey() {
     local words shapes
     [ -n "$scratch" ] || make_scratch
@@ -236,8 +237,8 @@ survey() {
     fi
     awk -F '\t' -v OFS='\t' -v own="$NAMESPACE/" -v release="$RELEASE" -v known="$holders_known" '
         FILENAME == ARGV[1] { price[$1] = $2; next }
-        FILENAME == ARGV[2] { if (!(index($2, own) == 1 && $3 == release)) used[$1] += $4; next }
-        $3 > 0 { print $1, $2, $3, (known == "yes" ? $3 - used[$1] : "?"), $4, $5, ($2 in price ? price[$2] : "unpriced") }
+        FILENAME == ARGV[2] { used[$1] += $4; if (index($2, own) == 1 && $3 == release) ours[$1] += $4; next }
+        $3 > 0 { print $1, $2, $3, (known == "yes" ? $3 - used[$1] : "?"), $4, $5, ($2 in price ? price[$2] : "unpriced"), ours[$1] + 0 }
     ' "$scratch/prices" "$scratch/holders" "$scratch/nodes" |
         awk -F '\t' -v OFS='\t' '{ print ($7 == "unpriced" ? 999999999 : $7), $0 }' | sort -n | cut -f 2- >"$scratch/gpus"
 }
@@ -253,7 +254,7 @@ why_unpriced() { # SHAPE
 # fitting_shape FREE: the shape of the cheapest ready node that has (FREE=free: free now) GPU_COUNT GPUs; empty if none.
 fitting_shape() {
     awk -F '\t' -v want="$GPU_COUNT" -v shape="$GPU_SHAPE" -v free="$1" '
-        (shape == "" || $2 == shape) && $5 == "ready" && $6 == "open" && $3 >= want && (free != "free" || $4 == "?" || $4 >= want) {
+        (shape == "" || $2 == shape) && $5 == "ready" && $6 == "open" && $3 >= want && (free != "free" || $4 == "?" || $4 + $8 >= want) {
             print $2; exit
         }' "$scratch/gpus"
 }

@@ -35,7 +35,7 @@ fi
 say "installs   $IMAGE with $GPU_COUNT GPU(s)${chosen_shape:+ on $chosen_shape}; waits at most $TIMEOUT"
 if ! chart_with_values upgrade --install --wait --timeout "$TIMEOUT"; then
     fail "helm did not get $RELEASE in namespace $NAMESPACE ready; its own words stand above" \
-        "nimble-watch check -n $NAMESPACE" "kubectl describe pods -n $NAMESPACE -l app.kubernetes.io/instance=$RELEASE" \
+        "kubectl describe pods -n $NAMESPACE -l app.kubernetes.io/instance=$RELEASE" \
         "what stands now costs money until: make cleanup"
 fi
 say "installed  $RELEASE"

@@ -20,7 +20,7 @@ if ! words=$(in_namespace get deployment "$RELEASE" -o name 2>&1); then
 fi
 kubectl rollout status "deployment/$RELEASE" --namespace "$NAMESPACE" --timeout=5m ||
     fail "the roll-out of $RELEASE in namespace $NAMESPACE is not complete" \
-        "kubectl get pods -n $NAMESPACE -l app.kubernetes.io/instance=$RELEASE" "nimble-watch check -n $NAMESPACE"
+        "kubectl describe pods -n $NAMESPACE -l app.kubernetes.io/instance=$RELEASE"
 
 make_scratch
 kubectl port-forward "service/$RELEASE" :http --address 127.0.0.1 --namespace "$NAMESPACE" >"$scratch/forward" 2>&1 </dev/null &

@@ -99,7 +99,7 @@ containers:
       failureThreshold: {{ div (add .Values.budgets.load 4) 5 }}
     readinessProbe:
       httpGet: {path: /v1/health/ready, port: http}
-      periodSeconds: 10
+      periodSeconds: 5
       timeoutSeconds: 5
       failureThreshold: 3
     livenessProbe:
