@@ -5,7 +5,16 @@ without ever holding anybody up; `words` says what they say, short and calm, for
 """
 
 from nimble_watch.console.terminal import PREFIX, Console, wants_colour
-from nimble_watch.console.words import ended, obstacle_block, one_line, span, updated, waited, waiting_line
+from nimble_watch.console.words import (
+    ended,
+    obstacle_block,
+    one_line,
+    span,
+    still_billing,
+    updated,
+    waited,
+    waiting_line,
+)
 
 __all__ = [
     "PREFIX",
@@ -14,6 +23,7 @@ __all__ = [
     "obstacle_block",
     "one_line",
     "span",
+    "still_billing",
     "updated",
     "waited",
     "waiting_line",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from nimble_watch.findings import Verdict
 from nimble_watch.obstacles import Obstacle, Waiting
+from nimble_watch.session import Standing
 
 _EVIDENCE = 400
 _LABEL = 9
+_MOST_LEFT = 5
 
 
 def span(seconds: float) -> str:
@@ -101,3 +104,16 @@ def waited(wait: Waiting) -> list[str]:
     """Give the line that tells how long a wait took that was worth a word."""
     took = (wait.ended or wait.since) - wait.since
     return [f"after {span(took)}: {one_line(wait.summary, 160)}: over"] if took >= 60 else []  # noqa: PLR2004  a minute
+
+
+def still_billing(left: Sequence[Standing]) -> list[str]:
+    """Give the lines that tell what goes on costing money, and the command that ends it."""
+    lines = []
+    for one in left[:_MOST_LEFT]:
+        rate = f"${one.usd_per_hour:.2f} per hour" if one.usd_per_hour is not None else f"unpriced: {one.reason}"
+        lines.append(f"still billing: {one.what}, {rate}")
+        if one.command:
+            lines.append(f"  {'end it':<{_LABEL}}{one.command}")
+    if len(left) > _MOST_LEFT:
+        lines.append(f"still billing: and {len(left) - _MOST_LEFT} more")
+    return lines

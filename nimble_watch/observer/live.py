@@ -16,7 +16,7 @@ import msgspec
 
 from nimble_watch.cleaning import clean_argv, learn_secrets
 from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts
-from nimble_watch.console import Console, wants_colour
+from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import option, program
@@ -376,7 +376,7 @@ class Live:
         if session is not None and not leave_open and self._begun.get("mode") == "run":
             self._console.say(summary(session).splitlines())
         elif session is not None and not leave_open and (session.obstacles or session.costs.after):
-            self._console.say([f"recorded as {session.session_id}; nimble-watch session show {session.session_id}"])
+            self._console.say([*still_billing(session.costs.after), f"recorded as {session.session_id}"])
 
     def _facts(self, *, over: bool) -> None:
         """Write down what is known of the cluster and of the costs."""

@@ -59,7 +59,7 @@ class Telling:
         self._meter: Meter | None = None
         self._recorded: set[str] = set()
         self._told: set[str] = set()
-        self._asked: set[tuple[str, str, int]] = set()
+        self._asked: set[tuple[str, str]] = set()
         self._certain: tuple[float, Obstacle] | None = None
         self._phase = ""
         self._began = 0.0
@@ -157,7 +157,7 @@ class Telling:
     def _act(self, obstacle: Obstacle, now: float) -> None:
         finding = obstacle.finding
         if finding.wants_log and self._fetch_log is not None and finding.subject.kind == "Pod":
-            key = (finding.subject.uid, finding.container, finding.count)
+            key = (finding.subject.uid, finding.container)
             if key not in self._asked:
                 self._asked.add(key)
                 self._fetch_log(finding.subject.namespace, finding.subject.name, finding.container, previous=True)
@@ -168,8 +168,7 @@ class Telling:
 
     def _log(self, tail: LogTail) -> None:
         if tail.lines:
-            which = "the container before" if tail.previous else "container"
-            head = f"the last lines of {which} {tail.container} in pod {tail.namespace}/{tail.pod}:"
+            head = f"the last lines of container {tail.container} in pod {tail.namespace}/{tail.pod}:"
             self._console.say([head, *(f"  | {line}" for line in tail.lines[-_LOG_LINES:])], "dim")
 
     # -- phases and the session ----------------------------------------------------------------------------------------
@@ -188,11 +187,12 @@ class Telling:
         if self._certain is not None and phase.at - self._certain[0] >= 10:  # noqa: PLR2004  not worth a word
             at, obstacle = self._certain
             lines.append(f"  {obstacle.kind} was certain after {span(at - self._began)}, {span(phase.at - at)} earlier")
-        if observer.tracker.nearby:
-            names = sorted(f"{where.namespace}/{where.name}" for where in observer.tracker.nearby.values())
+        nearby = observer.tracker.nearby
+        if nearby:
+            names = sorted(f"{where.namespace}/{where.name}" for where in nearby)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004  enough to recognise them
             lines.append(f"  not this phase's, but in trouble in its namespace: {', '.join(names[:3])}{more}")
-        if roots or phase.result != "success" or observer.tracker.nearby:
+        if roots or phase.result != "success" or nearby:
             self._console.say(lines, "good" if phase.result == "success" else "bad")
 
     def _record(self, record: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ class Tracker:
         self._started = 0.0
         self.phase = ""
         self.obstacles: dict[str, Obstacle] = {}
-        self.nearby: dict[str, Ref] = {}
+        self._near: dict[str, Ref] = {}
 
     # -- taking notes --------------------------------------------------------------------------------------------------
 
@@ -118,8 +118,14 @@ class Tracker:
 
     def _count_nearby(self, sighting: Sighting, belonging: Belonging) -> None:
         if belonging.level is Level.NEARBY and sighting.finding.verdict in (Verdict.TERMINAL, Verdict.GRACE):
-            top = self._state.root(sighting.finding.subject)
-            self.nearby[top.uid] = top
+            self._near[sighting.finding.subject.uid] = sighting.finding.subject
+
+    @property
+    def nearby(self) -> list[Ref]:
+        """Give what is or was in trouble in the phase's namespaces without belonging to it, by its topmost owner."""
+        there = (near for near in self._near.values() if self._state.get(near) is not None)
+        tops = (self._state.root(near) for near in there if self._scope.of(near).level is Level.NEARBY)
+        return list({top.uid: top for top in tops}.values())
 
     # -- waits ---------------------------------------------------------------------------------------------------------
 
@@ -225,7 +231,7 @@ class Tracker:
             last = obstacle.intervals[-1][1] if obstacle.intervals else 0.0
             start = max(min(now, sighting.finding.since), self._started, last or 0.0)
             obstacle.intervals.append((start, None))
-            obstacle.outcome, obstacle.root = "standing", ""
+            obstacle.outcome, obstacle.root, obstacle.verdict = "standing", "", Verdict.GRACE
             self._seen.remind(start + LASTED, sighting)
         self._review(obstacle, belonging, now)
         if new:
@@ -278,6 +284,8 @@ class Tracker:
         verdict = _effective(worst.finding, now)
         if verdict is Verdict.TERMINAL and not obstacle.belonging.sure:
             verdict = Verdict.GRACE
+        elif verdict is Verdict.GRACE and obstacle.verdict is Verdict.TERMINAL:
+            verdict = Verdict.TERMINAL  # proven once, it stays so until it is over: sources lag behind one another
         obstacle.verdict = verdict
         if verdict is Verdict.TERMINAL and obstacle.was_terminal is None:
             obstacle.was_terminal = now

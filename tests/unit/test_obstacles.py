@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nimble_watch.findings import Answers, Finding, Rule, Verdict
 from nimble_watch.objects import Ref
-from nimble_watch.observer import replay
+from nimble_watch.observer import Observer, replay
 from nimble_watch.obstacles import Change
 from nimble_watch.signals import Clock, Seen, Signal
 from nimble_watch.state import ClusterState
@@ -119,6 +121,21 @@ def test_grace_is_told_at_once_and_becomes_terminal_at_its_deadline() -> None:
         (11, Verdict.GRACE, True),
         (31, Verdict.TERMINAL, True),
     ]
+
+
+def test_what_was_proven_once_stays_terminal_while_it_stands() -> None:
+    proven = waiting_rule("image-not-found", "ErrImagePull", Verdict.TERMINAL)
+    lagging = waiting_rule("image-not-found", "BackOff", Verdict.GRACE)
+
+    def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
+        yield from proven.recognise(subject, state, now)
+        yield from lagging.recognise(subject, state, now)
+
+    flapping = Rule(kind="image-not-found", type="image-pull", rank=20, subjects=proven.subjects, recognise=recognise)
+    story = Story().becomes(3, "ErrImagePull").becomes(6, "BackOff").becomes(9, "ErrImagePull")
+    changes = replay([*story.signals, Clock(T0 + 20)], {"image-not-found": flapping})
+    assert {c.obstacle.verdict for c in changes if c.obstacle} == {Verdict.TERMINAL}
+    assert [c.why for c in changes] == [""] * len(changes)
 
 
 def test_grace_that_closes_within_ten_seconds_is_no_obstacle() -> None:
@@ -238,3 +255,28 @@ def test_a_phase_that_failed_of_a_known_cause_has_only_that() -> None:
 def test_a_phase_that_failed_for_no_known_cause_is_an_obstacle_itself() -> None:
     changes = replay([*Story().signals, ended(T0 + 9)], {**RULES, "phase-failed": phase_rule()})
     assert told(changes) == [("opened", "phase-failed", 9), ("closed", "phase-failed", 9)]
+
+
+def test_what_turns_out_to_be_ours_is_not_nearby_any_more() -> None:
+    observer = Observer(RULES, _Silent())
+    more, pod = workload("nim", release="nim")
+    broken = stuck(pod, "ErrImagePull", owner=Ref("ReplicaSet", "nim", "nim-1", "ReplicaSet/nim/nim-1"))
+    observer.take([*begin(*HELM), seen("Pod", broken)], T0 + 1)
+    assert [near.name for near in observer.tracker.nearby] == ["nim-1"]
+    observer.take(more[:2], T0 + 1)
+    assert observer.tracker.nearby == []
+    assert [one.kind for one in observer.tracker.obstacles.values() if one.stands] == ["image-not-found"]
+
+
+class _Silent:
+    """Nobody to report to."""
+
+    def heard(self, signal: Signal, entered: Sequence[Ref], now: float) -> None:
+        """Do nothing."""
+
+    def changed(self, changes: Sequence[Change], now: float) -> None:
+        """Do nothing."""
+
+    def warn(self, sentence: str) -> None:
+        """Fail: nothing may go wrong here."""
+        raise AssertionError(sentence)
