@@ -190,6 +190,17 @@ def test_the_death_of_a_part_ends_the_cluster_and_is_told(tmp_path: Path, capfd:
     gone(cluster.folder)
 
 
+def test_an_end_that_was_asked_for_is_told_as_one_and_not_as_the_death_of_nodes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster.start(tmp_path / "cluster", nodes="cpu=1")
+    cluster.stop()
+    said = capfd.readouterr().err
+    assert "ends: " in said
+    assert "died" not in said
+    assert "What to try" not in said
+
+
 def test_what_a_killed_reaper_left_is_cleaned_up_by_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "cluster"
     cluster = Cluster.start(folder, nodes="")

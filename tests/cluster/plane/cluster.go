@@ -263,6 +263,13 @@ func (c *cluster) addNode(shapeName, pool string) (string, error) {
 	return "", fmt.Errorf("all node addresses up to %s are taken", shapes.NodeName(shapes.LastIndex))
 }
 
+// letGo stops minding whether nodes live: the cluster ends, and that their kubelets end with it is no news.
+func (c *cluster) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = map[string]*member{}
+}
+
 // removeNode ends a kubelet and deletes its node, in this order: a living kubelet would register again.
 func (c *cluster) removeNode(name string) error {
 	c.mu.Lock()

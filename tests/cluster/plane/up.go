@@ -181,6 +181,7 @@ func run(o options, detached bool) (err error) {
 		fmt.Println(c.kubeconfig())
 	}
 	<-ctx.Done()
+	c.letGo()
 	cause := context.Cause(ctx)
 	if asked := (askedToEnd{}); errors.As(cause, &asked) {
 		say("ends: %s", cause)
