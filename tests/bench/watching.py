@@ -225,8 +225,8 @@ def _ours(path: str, count: int) -> dict[str, float]:
     from nimble_watch.cluster import Settings, Watcher  # noqa: PLC0415
     from nimble_watch.signals import Seen, Signal  # noqa: PLC0415
 
-    # Nobody takes them out, as nobody does from the official watch: what is done with events is another question.
-    inbox: deque[Signal] = deque(maxlen=1000)
+    # Dropped soon after, as those of the official watch are: what is done with events is another question.
+    inbox: deque[Signal] = deque(maxlen=16)
     done = threading.Event()
     seen, began, took = 0, 0.0, 0.0
 
