@@ -47,9 +47,16 @@ _NOT_SECRET_NAMES = frozenset(("SSH_AUTH_SOCK", "PWD", "OLDPWD"))
 Change = str | Callable[[re.Match[str]], str]
 
 
+# `"$NGC_API_KEY"` in a command names a secret without telling it, and a masked one could not be typed.
+_REFERENCE = re.compile(r"""["']?\$\{?([A-Z][A-Z0-9_]*)\}?["']?""")
+
+
 def _keep_ends(match: re.Match[str]) -> str:
-    """Mask the group `value` and keep what stands around it."""
+    """Mask the group `value` and keep what stands around it; a reference to a variable is no secret."""
     start, end = match.span("value")
+    reference = _REFERENCE.fullmatch(match["value"])
+    if reference is not None and is_secret_name(reference[1]):
+        return match.group()
     return match.string[match.start() : start] + MASK + match.string[end : match.end()]
 
 

@@ -271,3 +271,15 @@ def test_a_secret_never_comes_through_whatever_stands_around_it(before: str, aft
 def test_the_value_of_a_secret_variable_never_comes_through(before: str, value: str) -> None:
     seen = clean(f"{before} MY_API_KEY={value} end")
     assert f"MY_API_KEY={value}" not in seen
+
+
+@pytest.mark.parametrize(
+    "command", ['--docker-password="$NGC_API_KEY"', "--token ${API_TOKEN}", "PASSWORD=$DB_PASSWORD"]
+)
+def test_a_reference_to_a_variable_stays_so_that_the_command_can_be_typed(command: str) -> None:
+    assert clean(command) == command
+
+
+@pytest.mark.parametrize("command", ["--password=$ecret123", "PASSWORD=$UPER4", "--token $oauthtoken9x"])
+def test_a_password_that_begins_like_a_variable_is_masked(command: str) -> None:
+    assert clean(command) != command
