@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
-from nimble_watch.launcher.tree import is_stopped, send, send_all, still
+from nimble_watch.launcher.tree import is_stopped, send_all, still
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,16 +181,16 @@ class Relay:
             self._next_at = time.monotonic() + self._grace
         else:
             self._ending.killed = True
-        self._family.update(send_all(number, self._child, self._group()))
+        self._family.update(send_all(number, {self._child, *still(self._family)}, self._group()))
         self.tell("signalled", signal=NAMES.get(number, str(number)))
 
     def _end_family(self) -> None:
         """End what a stopped child has left behind: background jobs ignore INT, and KILL reaches one at a time."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            self._family = still(self._family)
-            for pid in self._family:
-                send(pid, number)
-                send(pid, signal.SIGCONT)
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):  # twice: some may have been born meanwhile
+            left = set(still(self._family))
+            if not left and number == signal.SIGKILL:
+                return
+            self._family = send_all(number, left, self._group())
             give_up = time.monotonic() + self._grace
             while still(self._family) and time.monotonic() < give_up:
                 self._next_signal(min(give_up, time.monotonic() + _LOOK_AGAIN))

@@ -14,8 +14,8 @@ else:
     import _signal as signal
 
 
-def below(root: int, group: int | None) -> dict[int, tuple[int, bool]]:
-    """Give the living processes from `root` down and those of `group`: when each started, and whether it is stopped.
+def below(roots: set[int], group: int | None) -> dict[int, tuple[int, bool]]:
+    """Give the living processes from `roots` down and those of `group`: when each started, and whether it is stopped.
 
     The start tells a process from a later one that got its number.
     """
@@ -29,7 +29,7 @@ def below(root: int, group: int | None) -> dict[int, tuple[int, bool]]:
         pid = int(name)
         parents[pid] = line.parent
         about[pid] = line.started, line.state in ("T", "t")
-        if pid == root or line.group == group:
+        if pid in roots or line.group == group:
             found.add(pid)
     more = True
     while more:
@@ -55,9 +55,9 @@ def is_stopped(pid: int) -> bool:
     return line is not None and line.state in ("T", "t")
 
 
-def send_all(number: int, root: int, group: int | None) -> dict[int, int]:
+def send_all(number: int, roots: set[int], group: int | None) -> dict[int, int]:
     """Send a signal once to everything below, continue what is stopped, so that it can act on it; give who got it."""
-    there = below(root, group)
+    there = below(roots, group)
     for pid in sorted(there):
         send(pid, number)
     for pid, (_, stopped) in there.items():

@@ -145,3 +145,19 @@ def test_our_lines_go_where_they_were_sent(alone: Path, tmp_path: Path) -> None:
     outcome = run([*start_of_ours, "exec", "--log-file", str(tmp_path / "no" / "folder"), "--", "true"])
     assert outcome.status == 125
     assert b"cannot write the log file" in outcome.err
+
+
+def test_a_kill_of_the_launcher_ends_the_child_and_leaves_a_complete_session(tmp_path: Path, sessions: Path) -> None:
+    """Case 13, with the real observer: without a terminal nobody else would end the child."""
+    log = tmp_path / "log"
+    process = start(wrapped(recorder(log, ends="INT"), "--phase", "install"))
+    child = ready(log)
+    until(lambda: list((sessions / ".journal").glob("session-*/*.jsonl")), "the observer's first record")
+    kill(process.pid, signal.SIGKILL)
+    end(process)
+    until(lambda: not alive(child), "the child's end")
+    until(lambda: not journals(sessions), "the end of the session")
+    (path,) = sessions.glob("session-*.json")
+    session = json.loads(path.read_text())
+    assert session["phases"]["install"]["result"] in ("error", "cancellation")
+    assert (sessions / "all-sessions.txt").read_text().count("SESSION:") == 1

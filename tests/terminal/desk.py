@@ -63,12 +63,16 @@ class Desk:
         """Give the status of the last command."""
         self.line("echo status=$?.")
         self.see("status=")
-        return int(self.see("."))
+        found = int(self.see("."))
+        self.see(PROMPT)
+        return found
 
     def modes(self) -> str:
         """Give the terminal's settings, as a command finds them."""
         self.line("stty -g; echo end-of-modes")
-        return self.see("end-of-modes\r\n").strip()
+        found = self.see("end-of-modes\r\n").strip()
+        self.see(PROMPT)
+        return found
 
     def close(self) -> None:
         """Hang up, as closing the window does."""
