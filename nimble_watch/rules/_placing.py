@@ -110,26 +110,26 @@ def _told(stage: Stage) -> tuple[Why | None, tuple[Node, ...]]:
 def _seen(pod: Pod, nodes: tuple[Node, ...], state: ClusterState) -> tuple[Why | None, tuple[Node, ...]]:
     wanted = requests(pod)
     missing = Why.GPU if wanted.get(GPU) else Why.RESOURCES
+    if demands(pod):
+        # What the pod itself demands decides which nodes are meant, even if those are too small for it.
+        meant = tuple(node for node in nodes if matches(pod, node))
+        if not meant:
+            return Why.AFFINITY, nodes
+        nodes = meant
     big = [node for node in nodes if _big_enough(node, wanted)]
     if not big:
         return missing, tuple(node for node in nodes if not wanted.get(GPU) or is_gpu_node(node))
-    open_to_it = [
-        node for node in big if matches(pod, node) and not untolerated(pod, node) and not node.spec.unschedulable
-    ]
+    usable = [node for node in big if not node.spec.unschedulable]
+    open_to_it = [node for node in usable if not untolerated(pod, node)]
     if open_to_it:
         lacking = [node for node in open_to_it if not _has_free(node, wanted, (GPU,), state)]
         if wanted.get(GPU) and len(lacking) == len(open_to_it):
             return Why.GPU, tuple(open_to_it)
         return Why.RESOURCES, tuple(node for node in open_to_it if node not in lacking)
-    tainted = [node for node in big if matches(pod, node) and not node.spec.unschedulable]
-    by_condition = [node for node in tainted if all(is_condition(taint) for taint in untolerated(pod, node))]
+    by_condition = [node for node in usable if all(is_condition(taint) for taint in untolerated(pod, node))]
     if by_condition:
         return (Why.NOT_READY, tuple(by_condition)) if any(not is_ready(node) for node in by_condition) else (None, ())
-    if tainted:
-        return Why.TAINT, tuple(tainted)
-    if any(matches(pod, node) for node in big):
-        return None, ()
-    return Why.AFFINITY, tuple(big)
+    return (Why.TAINT, tuple(usable)) if usable else (None, ())
 
 
 def patience(state: ClusterState, subject: Ref, since: float) -> Patience:

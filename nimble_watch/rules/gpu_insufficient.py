@@ -95,7 +95,7 @@ def _cause(subject: Ref, found: Placing, nodes: list[Node], state: ClusterState,
     if found.blind:
         return f"The scheduler finds no free GPU; who holds them is not visible ({found.blind})."
     if not nodes:
-        return "The cluster has no node with a GPU."
+        return "No node that the pod may use has a GPU."
     bare = [node for node in nodes if gpus_allocatable(node) == 0]
     if len(bare) == len(nodes):
         return f"{listed(shape_of(node) for node in bare)} offers no GPU: its device plugin is not running."

@@ -3,9 +3,9 @@
 Signal: condition Progressing=False, reason ProgressDeadlineExceeded, `ReplicaSet "..." has timed out progressing.`;
 or `exceeded its progress deadline` in what a phase that failed has printed.
 
-Near misses: a pod of the newest revision whose image is still being pulled, or whose model is still loading within
-its probe's budget: the default of 600 s is too short for a model server, and the roll-out goes on all the same; a
-Deployment that became available meanwhile.
+Near misses: a pod of the newest revision whose image is being pulled or came only now, or whose model is still
+loading within its probe's budget: the default of 600 s is too short for a model server, and the roll-out goes on all
+the same; a Deployment that became available meanwhile.
 
 Verdict: grace for 60 s while nothing moves, then terminal; a symptom, replaced by its cause where one is known.
 
@@ -34,6 +34,8 @@ _WORDING = re.compile(
 _GRACE = 60.0
 _MODEL_LOAD = 1860.0
 _RECHECK = 30.0
+_SETTLING = 10.0
+_STEPS = ("Scheduled", "Pulled", "Created", "Started")
 
 
 def says(said: Said) -> bool:
@@ -54,8 +56,13 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         return
     if deployment.status.observed_generation < deployment.metadata.generation:
         return
-    if any(moving(pod, mine, state, now) for pod, mine in _newest(subject, state)):
+    pods = list(_newest(subject, state))
+    if any(moving(pod, mine, state, now) for pod, mine in pods):
         yield LookAgain(now + _RECHECK)
+        return
+    settled = max((_last_step(pod, mine, state) for pod, mine in pods), default=0.0) + _SETTLING
+    if now < settled:
+        yield LookAgain(settled)
         return
     since = seconds(said.last_transition_time) or now
     yield Finding(
@@ -112,6 +119,14 @@ def _loading(pod: Pod, part: Part, now: float) -> bool:
     if probe is not None and not part.status.started:
         return now < since + probe.budget
     return gpus_wanted(pod) > 0 and now < since + _MODEL_LOAD
+
+
+def _last_step(pod: Pod, subject: Ref, state: ClusterState) -> float:
+    """Give when a pod that never failed took its last step; right after one the Deployment has not caught up yet."""
+    if any(part.status is not None and part.status.restart_count for part in parts(pod)):
+        return 0.0
+    step = state.latest(subject, *_STEPS)
+    return step.at if step is not None else 0.0
 
 
 def _cause(subject: Ref, state: ClusterState) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
-from nimble_watch.objects import Pod, Probe, Ref, condition, seconds
+from nimble_watch.objects import Pod, Ref, condition, seconds
 from nimble_watch.rules._pods import Part, capped, events_about, live, parts
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState, gpus_wanted
