@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -113,11 +114,19 @@ def test_a_child_that_tidies_up_before_it_stops_is_given_the_time(
 ) -> None:
     """Case 16: as vim does, which first restores the screen; the prompt must not come before."""
     (tmp_path / "tidy").write_text(
-        "tidy() { sleep 0.5; echo tidied; trap - TSTP; kill -TSTP $$; }\n"
-        "trap tidy TSTP; echo begun; while [ ! -e go ]; do sleep 0.05; done; echo went on; exit 6\n"
+        "import os, signal, sys, time\n"
+        "def tidy(number, frame):\n"
+        "    time.sleep(0.5)\n"
+        "    print('tidied', flush=True)\n"
+        "    signal.signal(signal.SIGTSTP, signal.SIG_DFL)\n"
+        "    os.kill(os.getpid(), signal.SIGTSTP)\n"
+        "signal.signal(signal.SIGTSTP, tidy)\n"
+        "print('begun', flush=True)\n"
+        "while not os.path.exists('go'): time.sleep(0.05)\n"
+        "print('went on')\n"
+        "sys.exit(6)\n"
     )
-    shell = desk()
-    shell.line(f"{before}bash tidy")
+    shell.line(f"{before}{sys.executable} -S tidy")
     shell.see("begun")
     shell.keys("\x1a")
     assert "tidied" in shell.see(PROMPT)
