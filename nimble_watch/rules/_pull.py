@@ -199,6 +199,17 @@ def _of_image(event: Event, image: str) -> bool:
     return False
 
 
+def pulling_since(state: ClusterState, subject: Ref, part: Part) -> float | None:
+    """Give since when a container's image is being pulled (epoch seconds), None when no pull is under way."""
+    if part.running_since is not None or part.death is not None:
+        return None
+    told = events_about(state, subject, part.name, "Pulling", "Pulled", "Failed", "BackOff")
+    mine = [event for event in told if event.reason != "Failed" or "pull" in event.message.lower()]
+    if not mine or mine[0].reason != "Pulling":
+        return None
+    return mine[0].at
+
+
 def registry_of(image: str) -> str:
     """Give the host that an image comes from."""
     first, slash, _ = image.partition("/")

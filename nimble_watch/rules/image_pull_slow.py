@@ -18,7 +18,8 @@ import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Ref
-from nimble_watch.rules._pods import Part, describe, events_about, live, parts
+from nimble_watch.rules._pods import describe, events_about, live, parts
+from nimble_watch.rules._pull import pulling_since
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
@@ -66,17 +67,6 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
             container=part.name,
             signature=part.spec.image,
         )
-
-
-def pulling_since(state: ClusterState, subject: Ref, part: Part) -> float | None:
-    """Give since when a container's image is being pulled (epoch seconds), None when no pull is under way."""
-    if part.running_since is not None or part.death is not None:
-        return None
-    told = events_about(state, subject, part.name, "Pulling", "Pulled", "Failed", "BackOff")
-    mine = [event for event in told if event.reason != "Failed" or "pull" in event.message.lower()]
-    if not mine or mine[0].reason != "Pulling":
-        return None
-    return mine[0].at
 
 
 RULE = Rule(

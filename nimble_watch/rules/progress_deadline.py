@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Pod, Ref, condition, seconds
 from nimble_watch.rules._pods import Part, describe, live, parts, superseded
+from nimble_watch.rules._pull import pulling_since
 from nimble_watch.rules._said import Said
-from nimble_watch.rules.image_pull_slow import pulling_since
 from nimble_watch.state import ClusterState, gpus_wanted
 
 _REASON = "ProgressDeadlineExceeded"
@@ -125,8 +125,9 @@ def _last_step(pod: Pod, subject: Ref, state: ClusterState) -> float:
     """Give when a pod that never failed took its last step; right after one the Deployment has not caught up yet."""
     if any(part.status is not None and part.status.restart_count for part in parts(pod)):
         return 0.0
-    step = state.latest(subject, *_STEPS)
-    return step.at if step is not None else 0.0
+    step = state.latest(subject, *_STEPS)  # the status may be ahead of the events, and the other way round
+    runs = [since for part in parts(pod) if (since := part.running_since) is not None]
+    return max([step.at if step is not None else 0.0, *runs])
 
 
 def _cause(subject: Ref, state: ClusterState) -> str:

@@ -234,3 +234,11 @@ def test_a_phase_that_still_runs_has_not_failed() -> None:
     world = World()
     world.printing("Error: UPGRADE FAILED: timed out waiting for the condition")
     assert world.kinds(world.state.phases["install"].ref) == {}
+
+
+def test_a_roll_out_whose_pod_has_just_started_is_given_a_moment() -> None:
+    world = World()
+    above, replicas = _late(world)
+    world.put("Pod", "nim-1-a", owner=replicas, spec={"containers": [container()]}, status=running(T0 + 55))
+    assert world.kinds(above, T0 + 60) == {}
+    assert world.again("progress-deadline", above, T0 + 60) == [65.0]
