@@ -14,9 +14,17 @@ from tests.terminal.desk import PROMPT, Desk, until
 pytestmark = pytest.mark.terminal
 
 COUNTS = """\
-trap 'echo got >> log; [ $(wc -l < log) -ge ${ENOUGH:-1} ] && exit 3' INT
-echo begun
-while :; do sleep 0.05; done
+import os, signal
+def got(number, frame):
+    with open("log", "a") as log:
+        log.write("got\\n")
+    with open("log") as log:
+        if len(log.readlines()) >= int(os.environ.get("ENOUGH", "1")):
+            os._exit(3)
+signal.signal(signal.SIGINT, got)
+print("begun", flush=True)
+while True:
+    signal.pause()
 """
 
 
@@ -34,7 +42,7 @@ def counts(tmp_path: Path) -> Path:
 def test_ctrl_c_reaches_the_child_once(desk: Callable[[], Desk], before: str, counts: Path) -> None:
     """Cases 6 and 8."""
     shell = desk()
-    shell.line(f"{before}bash counts")
+    shell.line(f"{before}{sys.executable} -S counts")
     shell.see("begun")
     shell.keys("\x03")
     shell.see(PROMPT)
@@ -45,7 +53,7 @@ def test_ctrl_c_reaches_the_child_once(desk: Callable[[], Desk], before: str, co
 def test_ctrl_c_twice_reaches_the_child_twice(desk: Callable[[], Desk], before: str, counts: Path) -> None:
     """Cases 7 and 9."""
     shell = desk()
-    shell.line(f"ENOUGH=2 {before}bash counts")
+    shell.line(f"ENOUGH=2 {before}{sys.executable} -S counts")
     shell.see("begun")
     for times in (1, 2):
         shell.keys("\x03")
@@ -126,6 +134,7 @@ def test_a_child_that_tidies_up_before_it_stops_is_given_the_time(
         "print('went on')\n"
         "sys.exit(6)\n"
     )
+    shell = desk()
     shell.line(f"{before}{sys.executable} -S tidy")
     shell.see("begun")
     shell.keys("\x1a")
