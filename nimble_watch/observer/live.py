@@ -20,6 +20,7 @@ from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import option, program
+from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.orphan import stop_group
 from nimble_watch.observer.scribe import Scribe
@@ -87,7 +88,7 @@ class Live:
     """One observer process, from the launcher's first message to its last."""
 
     def __init__(self, control: int, output: int, open_watch: OpenWatch) -> None:
-        self._inbox: queue.Queue[Item] = queue.Queue(_INBOX)
+        self._inbox: Inbox[Item] = Inbox(_INBOX)
         self._control = socket.socket(fileno=control)
         self._open_watch = open_watch
         self._console = Console(2, colour=wants_colour(2, os.environ))

@@ -1,0 +1,54 @@
+"""The inbox loses nothing, keeps each producer's order, and makes producers wait instead of growing."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from nimble_watch.observer.inbox import Inbox
+
+
+def test_every_item_of_many_producers_arrives_once_and_in_its_producers_order() -> None:
+    inbox: Inbox[tuple[int, int]] = Inbox(16)
+    each, producers = 2000, 4
+
+    def produce(who: int) -> None:
+        for number in range(each):
+            inbox.put((who, number))
+
+    threads = [threading.Thread(target=produce, args=(who,)) for who in range(producers)]
+    for thread in threads:
+        thread.start()
+    taken = [inbox.get(timeout=30) for _ in range(each * producers)]
+    for thread in threads:
+        thread.join(30)
+    for who in range(producers):
+        assert [number for by, number in taken if by == who] == list(range(each))
+    with pytest.raises(queue.Empty):
+        inbox.get_nowait()
+
+
+def test_a_full_inbox_makes_its_producer_wait_until_there_is_room() -> None:
+    inbox: Inbox[int] = Inbox(4)
+    for number in range(4):
+        inbox.put(number)
+    done = threading.Event()
+
+    def one_more() -> None:
+        inbox.put(4)
+        done.set()
+
+    thread = threading.Thread(target=one_more)
+    thread.start()
+    assert not done.wait(0.1)
+    assert [inbox.get() for _ in range(3)] == [0, 1, 2]
+    assert done.wait(30)
+    thread.join(30)
+    assert [inbox.get(), inbox.get()] == [3, 4]
+
+
+def test_nothing_there_in_time_is_told_as_empty() -> None:
+    with pytest.raises(queue.Empty):
+        Inbox[int](1).get(timeout=0.01)
