@@ -90,6 +90,7 @@ class Scope:
         self._groups: dict[str, set[str]] = {}
         self._entered: set[str] = set()
         self._pods: dict[str, set[str]] = {}
+        self._far: set[str] = set()
         self.doubts = 0
         """How many objects were changed meanwhile by somebody of whom we know no more: grows."""
 
@@ -106,7 +107,7 @@ class Scope:
     # -- taking signals in ---------------------------------------------------------------------------------------------
 
     def apply(self, signal: Signal) -> tuple[Ref, ...]:
-        """Take a signal in; give the objects that belong to the phase from now on and did not before."""
+        """Take a signal in; give the objects that belong to the phase from now on and did not before, or the reverse."""
         match signal:
             case Seen():
                 return tuple(self._seen(signal))
@@ -123,16 +124,18 @@ class Scope:
                 return (*again, *self.learn(from_argv(signal.argv)))
             case ClusterFound():
                 self._default = signal.namespace or "default"
+                self._far.clear()
                 return ()
             case _:
                 return ()
 
     def learn(self, evidence: Iterable[Evidence]) -> Iterator[Ref]:
-        """Take evidence in; give the known objects that it brings into scope."""
+        """Take evidence in; give the known objects that it brings into scope, and the doubtful that it takes out."""
         for piece in evidence:
             if piece in self._known:
                 continue
             self._known.add(piece)
+            self._far.clear()
             before = self.namespaces
             if piece.namespace:
                 self._spaces.add(piece.namespace)
@@ -149,6 +152,7 @@ class Scope:
                     pass
             if not isinstance(piece, Working) or self.namespaces != before:
                 yield from self._look_back()
+                yield from self._look_out()
 
     def _look_back(self) -> Iterator[Ref]:
         """Compare everything that a person may have made with the evidence: once per piece of evidence."""
@@ -160,11 +164,22 @@ class Scope:
                 if reference.uid not in self._entered and self.of(reference).ours:
                     yield from self._enter(reference)
 
+    def _look_out(self) -> Iterator[Ref]:
+        """Give up what was only thought to be the phase's, now that it has told what it works on."""
+        for uid in list(self._entered):
+            reference = self._state.reference(uid)
+            if reference is not None and not self.of(reference).ours:
+                self._entered.discard(uid)
+                self._pods.get(reference.namespace, set()).discard(uid)
+                yield reference
+
     def _seen(self, signal: Seen) -> Iterator[Ref]:
         thing = signal.object
         reference = Ref(signal.kind, thing.metadata.namespace, thing.metadata.name, thing.metadata.uid)
         if signal.kind not in _ROOTS:
             return
+        if signal.change != "modified":
+            self._far.discard(reference.uid)
         if signal.change != "deleted" and not any(o.controller for o in thing.metadata.owner_references or ()):
             self._touch(reference, thing, listed=signal.listed)
         if reference.uid not in self._entered:
@@ -175,6 +190,7 @@ class Scope:
 
     def _enter(self, reference: Ref) -> Iterator[Ref]:
         self._entered.add(reference.uid)
+        self._far.clear()
         yield reference
         if (pod := self._state.pod(reference)) is not None:
             self._pods.setdefault(reference.namespace, set()).add(reference.uid)
@@ -202,6 +218,7 @@ class Scope:
         gitops = any(word in manager.lower() for word in _GITOPS)
         if reference.uid not in self._touched and self._own(reference) is None:
             self.doubts += 1
+        self._far.clear()
         self._touched[reference.uid] = _Touch(manager, group, gitops, clear)
         self._groups.setdefault(reference.namespace, set()).add(group)
 
@@ -209,6 +226,8 @@ class Scope:
 
     def of(self, reference: Ref) -> Belonging:
         """Tell how an object belongs to the phases."""
+        if reference.uid in self._far:
+            return _ELSEWHERE
         if reference.kind == "Phase":
             return Belonging(Level.NAMED, sure=True, why="the phase itself")
         if reference.kind == "Node":
@@ -228,6 +247,8 @@ class Scope:
         best = max(above, key=_strength, default=_ELSEWHERE)
         if not best.ours and reference.namespace and reference.namespace in self.namespaces:
             return Belonging(Level.NEARBY, why=f"in namespace {reference.namespace}, where the phase works")
+        if not best.ours and reference.kind == "Pod" and not self._selects_in(reference.namespace):
+            self._far.add(reference.uid)  # of ten thousand pods almost all are others': once is enough
         return best
 
     def _best(self, references: Iterable[Ref], why: str) -> Belonging:
@@ -267,6 +288,14 @@ class Scope:
                 return Belonging(Level.NAMED, sure=True, why="which the phase selected")
         return self._judge_touch(namespace, touch, here=here) if touch is not None else None
 
+    def _hands(self, namespace: str) -> Iterator[str]:
+        """Give who changed the named objects of a namespace: whoever else they changed there is likely ours too."""
+        for kind, at, name in self._named:
+            if at in ("", namespace) and (named := self._state.named(kind, namespace, name)) is not None:
+                touch = self._touched.get(named.uid)
+                if touch is not None:
+                    yield touch.manager
+
     def _one_of_ours(self, namespace: str, touch: _Touch | None) -> bool:
         """Tell whether a name without a namespace can mean an object there."""
         known = self.namespaces
@@ -281,6 +310,10 @@ class Scope:
             return labels.get(_INSTANCE)
         return None
 
+    def _selects_in(self, namespace: str) -> bool:
+        """Tell whether a change of labels alone can bring an object of that namespace into scope."""
+        return any((selected.namespace or self._default) == namespace for selected in self._selected)
+
     def _selects(self, selected: Selected, kind: str, namespace: str, meta: Meta) -> bool:
         at = selected.namespace or self._default
         return (
@@ -294,13 +327,14 @@ class Scope:
         """Say how much it means that somebody changed an object since the phase began.
 
         It was the phase only if nobody else deploys there: it is known to work there, it has not told what it works on
-        in other words, and all that changed there bears one name.
+        in other words, and all that changed there bears one name.  Once it has told, what merely changed is not its
+        own, unless whoever changed it there also changed what it named there.
         """
         why = f"changed by {touch.manager or 'somebody'} since the phase began"
         told = bool(self._named or self._releases or self._selected)
-        alone = len(self._groups.get(namespace, ())) <= 1
-        if not here and told:
+        if told and not (here and touch.manager in self._hands(namespace)):
             return None
+        alone = len(self._groups.get(namespace, ())) <= 1
         sure = here and not told and alone and touch.clear and not touch.gitops
         return Belonging(Level.TOUCHED, sure=sure, why=why)
 
