@@ -22,6 +22,7 @@ from nimble_watch.objects import (
     Pod,
     Ref,
     Taint,
+    Toleration,
     condition,
     seconds,
 )
@@ -228,15 +229,11 @@ def is_condition(taint: Taint) -> bool:
 def untolerated(pod: Pod, node: Node) -> list[Taint]:
     """Give the taints of a node that keep a pod off it."""
     found = [taint for taint in node.spec.taints or () if taint.effect in ("NoSchedule", "NoExecute")]
-    return [taint for taint in found if not any(_tolerates(pod, taint, index) for index in range(_tolerations(pod)))]
+    tolerations = pod.spec.tolerations or ()
+    return [taint for taint in found if not any(_tolerates(entry, taint) for entry in tolerations)]
 
 
-def _tolerations(pod: Pod) -> int:
-    return len(pod.spec.tolerations or ())
-
-
-def _tolerates(pod: Pod, taint: Taint, index: int) -> bool:
-    entry = (pod.spec.tolerations or ())[index]
+def _tolerates(entry: Toleration, taint: Taint) -> bool:
     if entry.effect and entry.effect != taint.effect:
         return False
     if entry.operator == "Exists":

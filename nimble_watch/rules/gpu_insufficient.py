@@ -104,16 +104,15 @@ def _cause(subject: Ref, found: Placing, nodes: list[Node], state: ClusterState,
         return f"The pod asks for {gpus_asked(found.pod)}, the largest node has {largest}."
     if blind := state.unseen("Pod"):
         return f"All GPUs that the pod may use are taken; by whom is not visible ({blind})."
-    told = [_holders(subject, node, state, now) for node in nodes if gpus_allocatable(node)]
+    told = [_holders(node, state, now) for node in nodes if gpus_allocatable(node)]
     own = " Its own old pod holds a GPU that the roll-out waits for." if _own_old(subject, nodes, state) else ""
     return listed(told) + "." + own
 
 
-def _holders(subject: Ref, node: Node, state: ClusterState, now: float) -> str:
+def _holders(node: Node, state: ClusterState, now: float) -> str:
     holders = state.gpu_holders(node.metadata.name)
     total = sum(held for _, _, held in holders)
     who = listed(_holder(holder, pod, held, state, now) for holder, pod, held in holders) or "nobody"
-    del subject
     return f"{total}/{gpus_allocatable(node)} GPUs of {shape_of(node)} held by {who}"
 
 

@@ -16,6 +16,7 @@ Source: the scheduler's condition, compared with the allocatable amounts of the 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from nimble_watch.findings import Answers, Finding, Rule
 from nimble_watch.objects import Ref
@@ -44,7 +45,7 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         subject=subject,
         verdict=wait.verdict,
         summary=f"no node has enough {' and '.join(lacking)} free for {subject}",
-        cause=_cause(found, lacking, state) + wait.note,
+        cause=_cause(found, lacking) + wait.note,
         evidence=found.evidence,
         fix="Ask for less in the pod's resource requests, free what other pods hold, or add a node.",
         command="kubectl describe nodes | grep -A 9 'Allocated resources'",
@@ -59,7 +60,7 @@ def _lacking(found: Placing, state: ClusterState) -> list[str]:
     return sorted(named) or sorted(set(_RESOURCE.findall(found.evidence))) or ["room"]
 
 
-def _cause(found: Placing, lacking: list[str], state: ClusterState) -> str:
+def _cause(found: Placing, lacking: list[str]) -> str:
     wanted = requests(found.pod)
     asked = (
         " and ".join(f"{_amount(name, wanted[name])} {name}" for name in lacking if name in wanted)
@@ -69,15 +70,11 @@ def _cause(found: Placing, lacking: list[str], state: ClusterState) -> str:
         return f"The pod asks for {asked}; what the nodes hold is not visible ({found.blind})."
     if not found.nodes:
         return f"The pod asks for {asked}, and the cluster has no node to take it."
-    del state
     return f"The pod asks for {asked}, which is not free on {listed(shape_of(node) for node in found.nodes)}."
 
 
-def _amount(name: str, amount: object) -> str:
-    number = float(str(amount))
-    if name == "cpu":
-        return f"{number:g}"
-    return f"{number / 1024**3:.3g} GiB of"
+def _amount(name: str, amount: Decimal) -> str:
+    return f"{amount.normalize():f}" if name == "cpu" else f"{float(amount) / 1024**3:.4g} GiB of"
 
 
 RULE = Rule(
