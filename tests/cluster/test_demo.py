@@ -91,7 +91,9 @@ def test_the_demo_shows_an_obstacle_from_its_beginning_to_its_end(demo: Demo) ->
     assert "nvapi-" not in output
     assert demo.left() == []
     assert not (demo.folder / "cluster").exists()
-    assert list(demo.home.iterdir()) == []
+    # Go's own notes, which it makes whenever it is asked for its version, are all that may be there.
+    touched = [path for path in demo.home.rglob("*") if path.is_file() and ".config/go/" not in str(path)]
+    assert touched == []
     # What it advises works as it stands there.
     advice = output.split("Look at them with\n\n")[1].split("\n\n")[0]
     commands = [line.strip() for line in advice.splitlines()]
