@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from nimble_watch.cleaning import clean
+from nimble_watch.console import PREFIX
 
 _HEADER = struct.Struct("<BxxxI")
 _DROPPED = 0xFF
@@ -176,9 +177,15 @@ class Incoming:
         self._frames = self._frames[at:]
 
     def _take(self, stream: int, payload: bytes) -> None:
+        at = 2 if stream == 2 else 1  # noqa: PLR2004  descriptors
+        self._tell("stderr" if at == 2 else "stdout", self._lines[at].feed(payload))  # noqa: PLR2004  the same
+
+    def _tell(self, stream: Literal["stdout", "stderr"], lines: list[str]) -> None:
+        """Pass lines on, but not our own: a file that takes both the child's and ours is read back whole."""
         now = time.time()
-        for line in self._lines[2 if stream == 2 else 1].feed(payload):  # noqa: PLR2004  stderr
-            self._put(Heard(now, "stderr" if stream == 2 else "stdout", line))  # noqa: PLR2004  stderr
+        for line in lines:
+            if not line.startswith(PREFIX):
+                self._put(Heard(now, stream, line))
 
     def _read_files(self) -> None:
         for file in self._files.values():
@@ -198,10 +205,8 @@ class Incoming:
             self._open_files(fields.get("files") or ())
         elif kind == "phase-ended":
             self._read_files()
-            now = time.time()
-            for stream, name in ((1, "stdout"), (2, "stderr")):
-                for text in self._lines[stream].end():
-                    self._put(Heard(now, name, text))  # type: ignore[arg-type]  # one of two words
+            self._tell("stdout", self._lines[1].end())
+            self._tell("stderr", self._lines[2].end())
             self._mid_line(begun=False)
         self._put(Message(fields))
 

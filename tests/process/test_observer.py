@@ -62,6 +62,16 @@ def test_what_a_child_writes_to_a_file_is_read_beside_it(sessions: Path, tmp_pat
     assert [one["evidence"] for one in session["obstacles"]] == ["fatal: from the file"]
 
 
+def test_our_own_lines_in_the_childs_file_are_not_taken_for_the_childs(sessions: Path, tmp_path: Path) -> None:
+    """stderr is a regular file that takes both: what stands there last may be ours, and is no evidence."""
+    log = tmp_path / "log"
+    script = "echo 'fatal: the reason' >&2; echo 'nimble-watch: not the reason' >&2; exit 1"
+    with log.open("a") as file:
+        assert end(start(exec_("sh", "-c", script), stdout=file, stderr=file)) == 1
+    (session,) = sessions_in(sessions)
+    assert [obstacle["evidence"] for obstacle in session["obstacles"]] == ["fatal: the reason"]
+
+
 def test_secrets_in_the_output_are_not_kept(sessions: Path) -> None:
     key = "nvapi-" + "A1b2" * 16
     run(exec_("sh", "-c", f"echo 'fatal: key {key} refused' >&2; exit 1"))
