@@ -63,7 +63,7 @@ def test_what_a_child_writes_to_a_file_is_read_beside_it(sessions: Path, tmp_pat
 
 
 def test_our_own_lines_in_the_childs_file_are_not_taken_for_the_childs(sessions: Path, tmp_path: Path) -> None:
-    """stderr is a regular file that takes both: what stands there last may be ours, and is no evidence."""
+    """One regular file is stderr for both: what stands there last may be ours, and is no evidence."""
     log = tmp_path / "log"
     script = "echo 'fatal: the reason' >&2; echo 'nimble-watch: not the reason' >&2; exit 1"
     with log.open("a") as file:
