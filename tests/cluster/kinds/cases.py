@@ -32,7 +32,10 @@ from tests.cluster.kinds.manifests import (
 
 CHART = Path(__file__).parent / "chart"
 _APPLY = "kubectl apply -n {ns} -f {manifest}"
-_HELM = "helm upgrade --install nim {chart} -n {ns} --wait --timeout 12s --set minReadySeconds={ready}"
+_HELM = (
+    "helm upgrade --install nim {chart} -n {ns} --wait --timeout 12s"
+    " --set image=registry.test/{ns}:1.0.0,minReadySeconds={ready}"
+)
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,9 @@ class _Playing:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.signals.append(Output(time.time(), PHASE, "stderr", self._shown(line.rstrip("\n"))))
+        with self._process.stdout as printed:
+            for line in printed:
+                self.signals.append(Output(time.time(), PHASE, "stderr", self._shown(line.rstrip("\n"))))
         status = self._process.wait()
         now = time.time()
         result = "success" if status == 0 else "failure"
