@@ -33,13 +33,20 @@ class Inbox(Generic[Item]):
     def put(self, item: Item) -> None:
         """Add an item, waiting as long as the inbox is full."""
         if len(self._items) >= self._room:
-            with self._less:
-                self._crowded = True
-                self._less.wait_for(lambda: len(self._items) < self._room)
+            self._await_room()
         self._items.append(item)
         # The consumer says that it sleeps before it looks a last time, so one of the two sees the other.
         if self._asleep:
             self._bell.set()
+
+    def _await_room(self) -> None:
+        with self._less:
+            while True:
+                # Said before each look: the consumer takes first and asks then, so one of the two sees the other.
+                self._crowded = True
+                if len(self._items) < self._room:
+                    return
+                self._less.wait()
 
     def get_nowait(self) -> Item:
         """Take the oldest item; raises `queue.Empty` when there is none."""

@@ -11,14 +11,14 @@ from nimble_watch.observer.inbox import Inbox
 
 
 def test_every_item_of_many_producers_arrives_once_and_in_its_producers_order() -> None:
-    inbox: Inbox[tuple[int, int]] = Inbox(16)
-    each, producers = 2000, 4
+    inbox: Inbox[tuple[int, int]] = Inbox(4)
+    each, producers = 5000, 6
 
     def produce(who: int) -> None:
         for number in range(each):
             inbox.put((who, number))
 
-    threads = [threading.Thread(target=produce, args=(who,)) for who in range(producers)]
+    threads = [threading.Thread(target=produce, args=(who,), daemon=True) for who in range(producers)]
     for thread in threads:
         thread.start()
     taken = [inbox.get(timeout=30) for _ in range(each * producers)]
@@ -40,7 +40,7 @@ def test_a_full_inbox_makes_its_producer_wait_until_there_is_room() -> None:
         inbox.put(4)
         done.set()
 
-    thread = threading.Thread(target=one_more)
+    thread = threading.Thread(target=one_more, daemon=True)
     thread.start()
     assert not done.wait(0.1)
     assert [inbox.get() for _ in range(3)] == [0, 1, 2]
