@@ -37,7 +37,7 @@ def kept(obstacle: Obstacle, meter: Meter, offset: float) -> Kept:
     if obstacle.was_terminal is not None and obstacle.outcome == "fixed":
         extra["recovered_after_terminal"] = True
     sure = obstacle.belonging.sure
-    superseded = obstacle.outcome == "superseded"
+    void = obstacle.outcome in ("superseded", "withdrawn")  # its time is another one's, or nobody's
     return Kept(
         id=obstacle.id,
         phase=obstacle.phase,
@@ -58,8 +58,8 @@ def kept(obstacle: Obstacle, meter: Meter, offset: float) -> Kept:
         count=obstacle.count,
         root=obstacle.root or None,
         since_ms=milliseconds(obstacle.since - offset),
-        intervals=[] if superseded else [_span(start, end, offset) for start, end in obstacle.intervals],
-        held=meter.held(obstacle.subjects.values()) if sure and not superseded else [],
+        intervals=[] if void else [_span(start, end, offset) for start, end in obstacle.intervals],
+        held=meter.held(obstacle.subjects.values()) if sure and not void else [],
         extra=extra,
     )
 

@@ -145,7 +145,7 @@ class Telling:
             return
         entry = kept(obstacle, meter, self.offset)
         if obstacle.id not in self._recorded:
-            if obstacle.outcome == "superseded":
+            if obstacle.outcome in ("superseded", "withdrawn"):
                 return
             self._recorded.add(obstacle.id)
             self._record(obstacle_opened(entry))
@@ -179,7 +179,8 @@ class Telling:
             return
         self._record(costs_known(meter.costs(over=False)))
         stood = [one for one in observer.tracker.obstacles.values() if one.counts and _in_phase(one, self._began)]
-        roots = [one for one in stood if one.outcome != "superseded"]
+        stood = [one for one in stood if one.outcome not in ("superseded", "withdrawn")]
+        roots = [one for one in stood if one.belonging.sure]
         how = "done" if phase.result == "success" else _how(phase)
         total = f", {len(roots)} obstacle{'s' if len(roots) > 1 else ''}" if roots else ""
         lines = [f"{phase.phase}: {how} after {span(phase.duration)}{total}"]
@@ -188,11 +189,12 @@ class Telling:
             at, obstacle = self._certain
             lines.append(f"  {obstacle.kind} was certain after {span(at - self._began)}, {span(phase.at - at)} earlier")
         nearby = observer.tracker.nearby
+        doubtful = [one.finding.subject for one in stood if not one.belonging.sure]
+        if doubtful:
+            lines.append(f"  perhaps this phase's, so not counted: {_names(doubtful)}")
         if nearby:
-            names = sorted(f"{where.namespace}/{where.name}" for where in nearby)
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004  enough to recognise them
-            lines.append(f"  not this phase's, but in trouble in its namespace: {', '.join(names[:3])}{more}")
-        if roots or phase.result != "success" or nearby:
+            lines.append(f"  not this phase's, but in trouble in its namespace: {_names(nearby)}")
+        if stood or phase.result != "success" or nearby:
             self._console.say(lines, "good" if phase.result == "success" else "bad")
 
     def _record(self, record: dict[str, Any]) -> None:
@@ -235,6 +237,13 @@ class Telling:
         spent = meter.spent(now - self.offset)
         cost = f"${spent:.2f}" if spent >= Decimal("0.01") else ""
         self._console.say([waiting_line(what[0], since, now, others=len(what) - 1, cost=cost)], "dim")
+
+
+def _names(references: Sequence[Ref]) -> str:
+    """Give the names of the first few, and how many more there are."""
+    names = sorted({f"{one.namespace}/{one.name}" for one in references})
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004  enough to recognise them
+    return f"{', '.join(names[:3])}{more}"
 
 
 def _next_line(said: int) -> float:

@@ -10,7 +10,7 @@ from nimble_watch.findings import Finding, Verdict
 from nimble_watch.objects import Ref
 from nimble_watch.scope import Belonging
 
-Outcome = Literal["standing", "fixed", "removed", "superseded", "phase-ended"]
+Outcome = Literal["standing", "fixed", "removed", "superseded", "phase-ended", "withdrawn"]
 What = Literal["opened", "updated", "closed", "dismissed", "waiting", "waited"]
 
 
@@ -28,7 +28,7 @@ class Obstacle(Struct, kw_only=True):
     `finding` is the newest one of its kind.  `since` is when the trouble began, perhaps long before the phase;
     `intervals` are when it stood in the way of a phase, the last one open while it stands.  `verdict` is the finding's,
     made terminal when its grace is over and held back where it is not surely ours.  `counts` tells whether it goes into
-    the session: at once if terminal, else once it has lasted.
+    the session: at once if terminal, else once it has lasted.  It is `withdrawn` when it turns out that it is not ours.
     """
 
     id: str

@@ -15,7 +15,9 @@ from nimble_watch.objects import Ref
 from nimble_watch.obstacles.fate import fate_of_root
 from nimble_watch.obstacles.links import linked, related
 from nimble_watch.obstacles.model import Change, Obstacle, Outcome, Symptom, Waiting
+from nimble_watch.obstacles.nearby import Nearby
 from nimble_watch.obstacles.sightings import Sighting, Sightings
+from nimble_watch.obstacles.weight import effective, serious, weight
 from nimble_watch.scope import Belonging, Level, Scope
 from nimble_watch.state import ClusterState
 
@@ -42,7 +44,7 @@ class Tracker:
         self._started = 0.0
         self.phase = ""
         self.obstacles: dict[str, Obstacle] = {}
-        self._near: dict[str, Ref] = {}
+        self._near = Nearby()
 
     # -- taking notes --------------------------------------------------------------------------------------------------
 
@@ -99,7 +101,10 @@ class Tracker:
         if not self.phase or finding.since > now:
             return
         belonging = self._scope.of(finding.subject)
-        self._count_nearby(sighting, belonging)
+        self._near.note(sighting.finding, belonging)
+        if not belonging.ours and self._was_guessed(sighting):
+            yield from self._withdraw(sighting, now)
+            return
         patient = finding.verdict is Verdict.RECOVERS and (finding.deadline is None or now < finding.deadline)
         if finding.verdict is Verdict.INFO or patient:
             if belonging.ours or sighting.wait is not None:
@@ -116,16 +121,24 @@ class Tracker:
             obstacle = sighting.obstacle or self._open(sighting, belonging)
             yield from self._stand(sighting, obstacle, belonging, now)
 
-    def _count_nearby(self, sighting: Sighting, belonging: Belonging) -> None:
-        if belonging.level is Level.NEARBY and sighting.finding.verdict in (Verdict.TERMINAL, Verdict.GRACE):
-            self._near[sighting.finding.subject.uid] = sighting.finding.subject
+    def _was_guessed(self, sighting: Sighting) -> bool:
+        """Tell whether a sighting, not ours by now, was told or waited for on a guess."""
+        told = sighting.wait or sighting.obstacle
+        if told is None or not told.belonging.guessed:
+            return False
+        return not any(other.under is told for other in self._seen.all())  # elsewhere, but the cause of what is ours
+
+    def _withdraw(self, sighting: Sighting, now: float) -> Iterator[Change]:
+        sighting.wait, told, sighting.obstacle = None, sighting.obstacle, None
+        if told is not None:
+            self._members[told.id].remove(sighting)
+            if told.stands and not self._members[told.id]:
+                yield self._close(told, "withdrawn", now)
 
     @property
     def nearby(self) -> list[Ref]:
         """Give what is or was in trouble in the phase's namespaces without belonging to it, by its topmost owner."""
-        there = (near for near in self._near.values() if self._state.get(near) is not None)
-        tops = (self._state.root(near) for near in there if self._scope.of(near).level is Level.NEARBY)
-        return list({top.uid: top for top in tops}.values())
+        return self._near.tops(self._state, self._scope)
 
     # -- waits ---------------------------------------------------------------------------------------------------------
 
@@ -175,7 +188,7 @@ class Tracker:
         for other in self._silent(sighting):
             if other.under is not None:
                 return other.under, None
-            cause = Belonging(Level.REACHED, sure=belonging.sure, why=f"is the cause for {finding.subject}")
+            cause = Belonging(Level.REACHED, belonging.sure, f"is the cause for {finding.subject}", belonging.guessed)
             return other.obstacle or self._open(other, cause), other
         return None, None
 
@@ -185,14 +198,14 @@ class Tracker:
         if finding.subject.kind == "Phase":
             if rule.type == "timeout":  # it gave up on something that would have come
                 waits = (s for s in self._seen.all() if s.wait is not None)
-                ours = (s for s in waits if s.wait is not None and s.wait.belonging.sure and _serious(s.finding))
+                ours = (s for s in waits if s.wait is not None and s.wait.belonging.sure and serious(s.finding))
                 yield from sorted(ours, key=lambda s: (s.rule.rank, s.finding.since))
             return
         for reference in related(finding.subject, finding, self._state):
             for other in self._seen.on(reference):
                 if other is sighting or other.rule.rank >= rule.rank or not linked(finding, other.finding, self._state):
                     continue
-                if other.under is not None or (_serious(other.finding) and other.wait is None):
+                if other.under is not None or (serious(other.finding) and other.wait is None):
                     yield other
 
     def _candidates(self, subject: Ref) -> Iterator[Obstacle]:
@@ -276,12 +289,13 @@ class Tracker:
     def _review(self, obstacle: Obstacle, belonging: Belonging, now: float) -> None:
         """Take the newest of what its members say."""
         members = self._members[obstacle.id]
-        worst = max(members, key=lambda member: (_weight(_effective(member.finding, now)), member.finding.since))
+        worst = max(members, key=lambda member: (weight(effective(member.finding, now)), member.finding.since))
         obstacle.finding = worst.finding
         obstacle.since = min([obstacle.since, *(member.finding.since for member in members)])
-        if (belonging.sure, belonging.level) > (obstacle.belonging.sure, obstacle.belonging.level):
+        known = obstacle.belonging
+        if (belonging.sure, not belonging.guessed, belonging.level) > (known.sure, not known.guessed, known.level):
             obstacle.belonging = belonging
-        verdict = _effective(worst.finding, now)
+        verdict = effective(worst.finding, now)
         if verdict is Verdict.TERMINAL and not obstacle.belonging.sure:
             verdict = Verdict.GRACE
         elif verdict is Verdict.GRACE and obstacle.verdict is Verdict.TERMINAL:
@@ -321,9 +335,9 @@ class Tracker:
 
     def _top(self, obstacle: Obstacle) -> Ref | None:
         """Give the topmost owner that is still there, of an obstacle whose own objects are gone."""
-        uids = {key[1] for key, known in self._index.items() if known is obstacle}
-        found = [ref for uid in uids if (ref := self._state.reference(uid)) is not None]
-        return self._state.root(found[0]) if found else None
+        found = (self._state.reference(key[1]) for key, known in self._index.items() if known is obstacle)
+        there = next(filter(None, found), None)
+        return self._state.root(there) if there is not None else None
 
     def _heir(self, obstacle: Obstacle) -> Obstacle | None:
         """Give the obstacle that stands on the same objects in its place."""
@@ -368,7 +382,7 @@ class Tracker:
             if sighting.under is obstacle:
                 sighting.under = None
                 self._seen.remind(at + _SETTLE, sighting)
-        counts = obstacle.counts and outcome != "superseded"
+        counts = obstacle.counts and outcome not in ("superseded", "withdrawn")
         return Change("closed" if counts else "dismissed", at, obstacle=obstacle)
 
     def phase_ended(self, at: float, *, failed: bool) -> list[Change]:
@@ -383,17 +397,3 @@ class Tracker:
             changes.extend(self._unwait(sighting, at))
         self.phase = ""
         return changes
-
-
-def _serious(finding: Finding) -> bool:
-    return finding.verdict is not Verdict.INFO
-
-
-def _effective(finding: Finding, now: float) -> Verdict:
-    """Give a finding's verdict now: a grace that is over is terminal."""
-    over = finding.deadline is not None and now >= finding.deadline
-    return Verdict.TERMINAL if finding.verdict is Verdict.GRACE and over else finding.verdict
-
-
-def _weight(verdict: Verdict) -> int:
-    return (Verdict.INFO, Verdict.RECOVERS, Verdict.GRACE, Verdict.TERMINAL).index(verdict)

@@ -47,12 +47,14 @@ class Level(IntEnum):
 class Belonging(Struct, frozen=True):
     """How an object belongs, and why, in words.
 
-    Unless `sure`, its trouble is at most waited for: it is neither priced nor does it end a phase.
+    Unless `sure`, its trouble is at most waited for: it is neither priced nor does it end a phase.  `guessed` tells
+    that a change is all the evidence, which goes once the phase tells what it works on.
     """
 
     level: Level
     sure: bool = False
     why: str = ""
+    guessed: bool = False
 
     @property
     def ours(self) -> bool:
@@ -89,6 +91,7 @@ class Scope:
         self._touched: dict[str, _Touch] = {}
         self._groups: dict[str, set[str]] = {}
         self._entered: set[str] = set()
+        self._guessed: set[str] = set()
         self._pods: dict[str, set[str]] = {}
         self._far: set[str] = set()
         self.doubts = 0
@@ -107,7 +110,7 @@ class Scope:
     # -- taking signals in ---------------------------------------------------------------------------------------------
 
     def apply(self, signal: Signal) -> tuple[Ref, ...]:
-        """Take a signal in; give the objects that belong to the phase from now on and did not before, or the reverse."""
+        """Take a signal in; give the objects that belong to the phase from now on, or no more."""
         match signal:
             case Seen():
                 return tuple(self._seen(signal))
@@ -166,9 +169,10 @@ class Scope:
 
     def _look_out(self) -> Iterator[Ref]:
         """Give up what was only thought to be the phase's, now that it has told what it works on."""
-        for uid in list(self._entered):
+        for uid in list(self._guessed):
             reference = self._state.reference(uid)
             if reference is not None and not self.of(reference).ours:
+                self._guessed.discard(uid)
                 self._entered.discard(uid)
                 self._pods.get(reference.namespace, set()).discard(uid)
                 yield reference
@@ -191,6 +195,8 @@ class Scope:
     def _enter(self, reference: Ref) -> Iterator[Ref]:
         self._entered.add(reference.uid)
         self._far.clear()
+        if self.of(reference).guessed:
+            self._guessed.add(reference.uid)
         yield reference
         if (pod := self._state.pod(reference)) is not None:
             self._pods.setdefault(reference.namespace, set()).add(reference.uid)
@@ -236,7 +242,7 @@ class Scope:
             return own
         above = [own] if own is not None else []
         above.extend(
-            Belonging(Level.REACHED, sure=found.sure, why=f"belongs to {owner}, {found.why}")
+            Belonging(Level.REACHED, found.sure, f"belongs to {owner}, {found.why}", found.guessed)
             for owner in self._state.owners(reference)
             if (found := self._own(owner)) is not None
         )
@@ -253,7 +259,7 @@ class Scope:
 
     def _best(self, references: Iterable[Ref], why: str) -> Belonging:
         found = max((self.of(reference) for reference in references), key=_strength, default=_ELSEWHERE)
-        return Belonging(Level.REACHED, sure=found.sure, why=why) if found.ours else _ELSEWHERE
+        return Belonging(Level.REACHED, found.sure, why, found.guessed) if found.ours else _ELSEWHERE
 
     def _behind(self, service: Ref) -> Iterator[Ref]:
         thing = self._state.get(service)
@@ -336,11 +342,11 @@ class Scope:
             return None
         alone = len(self._groups.get(namespace, ())) <= 1
         sure = here and not told and alone and touch.clear and not touch.gitops
-        return Belonging(Level.TOUCHED, sure=sure, why=why)
+        return Belonging(Level.TOUCHED, sure=sure, why=why, guessed=True)
 
 
-def _strength(belonging: Belonging) -> tuple[bool, int]:
-    return belonging.sure, belonging.level
+def _strength(belonging: Belonging) -> tuple[bool, bool, int]:
+    return belonging.sure, not belonging.guessed, belonging.level
 
 
 def _is_controller(manager: str) -> bool:

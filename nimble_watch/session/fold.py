@@ -16,7 +16,7 @@ from nimble_watch.session.document import from_document, read_fields, to_documen
 from nimble_watch.session.foreign import apply_changes, foreign_obstacles
 from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Standing, Wait
 from nimble_watch.session.money import Blocked, cents, hours_with_a_node, largest_remainder, usage_by_phase
-from nimble_watch.session.scores import performance
+from nimble_watch.session.scores import is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
 
 _NOTHING = Decimal(0)
@@ -212,7 +212,8 @@ class _State:
         if total is None and self.start_ms is not None:
             paused = sum(phase.paused_ms for phase in self.phases.values())
             total = max(0, until - self.start_ms - paused)
-        blocked = Blocked(session.obstacles, until)
+        counted = [obstacle for obstacle in session.obstacles if is_counted(obstacle)]
+        blocked = Blocked(counted, until)
         _price_obstacles(session.obstacles, blocked)
         for obstacle in session.obstacles:
             _delay(obstacle, until)
@@ -302,10 +303,11 @@ def _block(session: Session, blocked: Blocked, until: int) -> None:
         session.costs.blocked_usd = sum(known, _NOTHING)
     if not blocked.impact:
         return
+    counted = [one for one in session.obstacles if is_counted(one)]
     for phase in session.phases.values():
         if phase.start_ms is not None:
             span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
-            phase.blocked_usd = cents(blocked.in_span(session.obstacles, span, until))
+            phase.blocked_usd = cents(blocked.in_span(counted, span, until))
 
 
 def _delay(obstacle: Obstacle, until: int) -> None:

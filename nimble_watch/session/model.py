@@ -77,9 +77,9 @@ class Obstacle(Struct, kw_only=True):
 
     `timestamp` is when a watched one opened and when a hand-logged one was logged (its delay ends there).  `fix` is
     what really helped once someone says so; until then it is our advice, which `suggested_fix` keeps.  `outcome`:
-    standing, fixed, removed, superseded, phase-ended, or logged.  `intervals` are the milliseconds in which it stood.
-    `root` is the id of the obstacle that caused this one.  `cost_impact_usd` is all that it held;
-    `cost_attributed_usd` shares overlaps, so that the sum over all obstacles is the blocked cost.
+    standing, fixed, removed, superseded, withdrawn (it was not the session's), phase-ended, or logged.  `intervals` are
+    the milliseconds in which it stood.  `root` is the id of the obstacle that caused this one.  `cost_impact_usd` is
+    all that it held; `cost_attributed_usd` shares overlaps, so that the sum over all obstacles is the blocked cost.
     """
 
     id: str

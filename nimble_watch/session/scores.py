@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from nimble_watch.session.model import Obstacle, Performance
@@ -15,6 +15,8 @@ _BANDS = (
     (Decimal(70), "Fair", "Several obstacles, room for improvement"),
     (Decimal(0), "Poor", "Many obstacles, significant optimization needed"),
 )
+
+_VOID = ("superseded", "withdrawn")
 
 
 def efficiency(total_ms: int, obstacle_ms: int) -> Decimal | None:
@@ -46,9 +48,20 @@ def _delay_spans(obstacle: Obstacle, now_ms: int) -> list[Span]:
     return [(end - delay, end)]
 
 
+def is_counted(obstacle: Obstacle) -> bool:
+    """Tell whether an obstacle counts: not one that is another's symptom, nor one that may not be the phase's.
+
+    Those stay in the list, as what was seen; the session's figures answer for what is surely its own.
+    """
+    scope = obstacle.extra.get("scope")
+    doubtful = isinstance(scope, Mapping) and scope.get("sure") is False
+    return obstacle.outcome not in _VOID and not doubtful
+
+
 def performance(total_ms: int | None, obstacles: Sequence[Obstacle], now_ms: int) -> Performance:
     """Give the figures of a session: obstacle time is the union of the delays, at most the total."""
-    union = union_ms(span for obstacle in obstacles for span in _delay_spans(obstacle, now_ms))
+    counted = [obstacle for obstacle in obstacles if is_counted(obstacle)]
+    union = union_ms(span for obstacle in counted for span in _delay_spans(obstacle, now_ms))
     obstacle_ms = union if total_ms is None else min(union, max(0, total_ms))
     score = None if total_ms is None else efficiency(total_ms, obstacle_ms)
     unknown: dict[str, str] = {}
@@ -58,7 +71,7 @@ def performance(total_ms: int | None, obstacles: Sequence[Obstacle], now_ms: int
         unknown["efficiency_score"] = "no time has passed"
     return Performance(
         total_duration=None if total_ms is None else whole_seconds(total_ms),
-        obstacle_count=len(obstacles),
+        obstacle_count=len(counted),
         total_obstacle_time=whole_seconds(obstacle_ms),
         efficiency_score=score,
         total_duration_ms=total_ms,

@@ -10,7 +10,7 @@ from nimble_watch.observer import Observer, replay
 from nimble_watch.obstacles import Change
 from nimble_watch.signals import Clock, Seen, Signal
 from nimble_watch.state import ClusterState
-from tests.unit.made import T0, begin, ended, made, seen, stuck, waiting_rule, workload
+from tests.unit.made import T0, begin, ended, made, said, seen, stuck, waiting_rule, workload
 
 IMAGE = waiting_rule("image-not-found", "ErrImagePull", Verdict.TERMINAL)
 SECRET = waiting_rule("secret-missing", "NoSecret", Verdict.GRACE, grace=30)
@@ -255,6 +255,18 @@ def test_a_phase_that_failed_of_a_known_cause_has_only_that() -> None:
 def test_a_phase_that_failed_for_no_known_cause_is_an_obstacle_itself() -> None:
     changes = replay([*Story().signals, ended(T0 + 9)], {**RULES, "phase-failed": phase_rule()})
     assert told(changes) == [("opened", "phase-failed", 9), ("closed", "phase-failed", 9)]
+
+
+def test_what_turns_out_not_to_be_ours_is_withdrawn_and_counted_as_nearby() -> None:
+    observer = Observer(RULES, _Silent())
+    theirs, pod = workload("app", manager="colleague")
+    broken = stuck(pod, "ErrImagePull", owner=Ref("ReplicaSet", "nim", "app-1", "ReplicaSet/nim/app-1"))
+    observer.take([*begin("kubectl", "apply", "-n", "nim", "-f", "nim.yaml"), *theirs[:2], seen("Pod", broken)], T0 + 1)
+    (obstacle,) = observer.tracker.obstacles.values()
+    assert obstacle.stands
+    observer.take([said("deployment.apps/nim created", at=T0 + 20)], T0 + 20)
+    assert (obstacle.outcome, obstacle.stands) == ("withdrawn", False)
+    assert [near.name for near in observer.tracker.nearby] == ["app"]
 
 
 def test_what_turns_out_to_be_ours_is_not_nearby_any_more() -> None:

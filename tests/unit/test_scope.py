@@ -132,11 +132,11 @@ def test_what_a_colleague_releases_meanwhile_in_the_same_namespace_is_only_nearb
     assert level(scope, pod) == (Level.NEARBY, False)
 
 
-def test_what_a_colleague_applies_meanwhile_in_the_same_namespace_is_never_surely_ours() -> None:
+def test_what_a_colleague_applies_meanwhile_in_the_same_namespace_is_only_nearby_once_the_phase_told() -> None:
     ours, _ = workload("nim", release="nim")
     theirs, pod = workload("app", labels={"app": "theirs"})
     scope, _ = scope_of(*begin("helm", "install", "nim", "./c", "-n", "nim"), *ours, *theirs)
-    assert level(scope, pod) == (Level.REACHED, False)
+    assert level(scope, pod) == (Level.NEARBY, False)
 
 
 def test_a_colleague_with_the_same_names_in_another_namespace_stays_elsewhere() -> None:
@@ -236,3 +236,22 @@ def test_scope_stays_when_the_next_phase_names_something_else() -> None:
     later = list(begin("kubectl", "get", "nodes", at=T0 + 60))[1:]
     scope, _ = scope_of(*begin("helm", "install", "nim", "./c", "-n", "nim"), *ours, *later)
     assert level(scope, pod) == (Level.REACHED, True)
+
+
+def test_what_was_only_touched_goes_out_again_once_the_phase_tells_what_it_works_on() -> None:
+    theirs, pod = workload("app", manager="colleague", labels={"app": "theirs"})
+    scope, entered = scope_of(*begin("kubectl", "apply", "-n", "nim", "-f", "nim.yaml"), *theirs)
+    assert pod in entered
+    assert level(scope, pod)[0] is Level.REACHED
+    left = scope.apply(said("deployment.apps/nim created"))
+    assert pod in left
+    assert level(scope, pod) == (Level.NEARBY, False)
+
+
+def test_whoever_changed_what_the_phase_named_may_have_changed_more_for_it_in_that_namespace() -> None:
+    ours, _ = workload("nim", labels={"app": "nim"})
+    more, pod = workload("redis", labels={"app": "redis"})
+    there, elsewhere = workload("redis", namespace="other", labels={"app": "redis"})
+    scope, _ = scope_of(*begin("kubectl", "rollout", "status", "-n", "nim", "deployment/nim"), *ours, *more, *there)
+    assert level(scope, pod) == (Level.REACHED, False)
+    assert level(scope, elsewhere) == (Level.ELSEWHERE, False)

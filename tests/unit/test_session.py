@@ -134,6 +134,28 @@ def test_delays_that_overlap_count_once() -> None:
     assert session.performance.efficiency_score == Decimal("60.0")
 
 
+@pytest.mark.parametrize(
+    "void",
+    [{"extra": {"scope": {"level": "touched", "sure": False}}}, {"outcome": "superseded"}, {"outcome": "withdrawn"}],
+)
+def test_what_is_not_surely_the_session_s_or_another_one_s_symptom_is_listed_but_not_counted(void: Any) -> None:
+    sure = obstacle(10, 20, extra={"scope": {"level": "named", "sure": True}}, held=[held("pod nim/a")])
+    doubtful = obstacle(10, 60, held=[held("pod nim/a")], **void)
+    session = folded(
+        begun(),
+        s.obstacle_opened(sure, time=START + 10),
+        s.obstacle_opened(doubtful, time=START + 10),
+        s.session_ended("success", time=START + 100),
+    )
+    assert len(session.obstacles) == 2
+    assert session.performance.obstacle_count == 1
+    assert session.performance.total_obstacle_time == 10
+    assert session.performance.efficiency_score == Decimal("90.0")
+    assert session.costs.blocked_usd == sum(one.cost_impact_usd or 0 for one in session.obstacles) == Decimal("0.22")
+    again = s.from_document(s.to_document(session), session.session_id, [])
+    assert s.performance(100_000, again.obstacles, 0).obstacle_count == 1
+
+
 def test_a_logged_delay_ends_at_its_timestamp_and_is_never_more_than_the_session() -> None:
     logged = s.Obstacle(id="obs-1-1", time_delay_seconds=300)
     session = folded(begun(), s.obstacle_logged(logged, time=START + 60), s.session_ended("success", time=START + 100))
