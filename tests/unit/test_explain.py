@@ -20,8 +20,8 @@ def test_a_kind_is_explained_by_its_page(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_pasted_message_is_explained_by_the_kinds_it_may_be(capsys: pytest.CaptureFixture[str]) -> None:
     message = (
-        'Failed to pull image "a.io/b:1": rpc error: code = NotFound desc = failed to pull and unpack image "a.io/b:1": '
-        'failed to resolve reference "a.io/b:1": a.io/b:1: not found'
+        'Failed to pull image "a.io/b:1": rpc error: code = NotFound desc = failed to pull and unpack '
+        'image "a.io/b:1": failed to resolve reference "a.io/b:1": a.io/b:1: not found'
     )
     assert main(["explain", *message.split()]) == 0
     told = capsys.readouterr().out

@@ -1,13 +1,7 @@
-"""Cluster state: what is known now, kept up to date signal by signal.
-
-This is the only place that reads raw Kubernetes objects together; rules ask it named questions.  Each signal costs the
-same however large the cluster is: indexes are updated for the one object that changed, and `apply` answers with the
-objects whose judgement may have changed with it, so nobody ever walks over all of them.
-"""
+"""The indexes: taking signals in, and answering questions about what is known."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -20,9 +14,7 @@ from nimble_watch.objects import (
     Ref,
     Service,
     Workload,
-    condition,
     ref,
-    seconds,
 )
 from nimble_watch.signals import (
     ClusterFound,
@@ -36,28 +28,11 @@ from nimble_watch.signals import (
     Synced,
     Unseen,
 )
+from nimble_watch.state.phase import Phase
+from nimble_watch.state.pods import claim_names, gpus_wanted, same_offer
 
 _Key = TypeVar("_Key")
-GPU = "nvidia.com/gpu"
 _EVENTS_KEPT = 24
-_LINES_KEPT = 200
-
-
-class Phase:
-    """A phase as far as the rules care: when it ran, how it ended, the last lines it printed."""
-
-    def __init__(self, name: str, started: float, argv: tuple[str, ...]) -> None:
-        """Begin a phase at `started` (epoch seconds)."""
-        self.name = name
-        self.started = started
-        self.argv = argv
-        self.ended: PhaseEnded | None = None
-        self.lines: deque[Output] = deque(maxlen=_LINES_KEPT)
-
-    @property
-    def ref(self) -> Ref:
-        """The phase as the subject of a finding."""
-        return Ref("Phase", "", self.name, self.name)
 
 
 class ClusterState:
@@ -184,7 +159,7 @@ class ClusterState:
     def _dependents(self, kind: str, before: KubeObject | None, after: KubeObject) -> Iterator[Ref]:
         """Give whose judgement depends on that object beside its owners."""
         if isinstance(after, Node):
-            if isinstance(before, Node) and _same_offer(before, after):
+            if isinstance(before, Node) and same_offer(before, after):
                 return
             yield from self._refs_of(self._unbound)
             yield from self._refs_of(self._bound.get(after.metadata.name, ()))
@@ -403,47 +378,3 @@ def _drop(index: dict[_Key, set[str]], key: _Key, uid: str) -> None:
         members.discard(uid)
         if not members:
             del index[key]
-
-
-def claim_names(pod: Pod) -> Iterator[str]:
-    """Give the names of the claims that a pod mounts."""
-    for volume in pod.spec.volumes or ():
-        if volume.persistent_volume_claim is not None:
-            yield volume.persistent_volume_claim.claim_name
-
-
-def gpus_wanted(pod: Pod) -> int:
-    """Give how many GPUs a pod asks for: the sum over its containers, or more if an init container wants more."""
-
-    def wanted(limits: dict[str, str] | None) -> int:
-        text = (limits or {}).get(GPU, "0")
-        return int(text) if text.isdecimal() else 0
-
-    app = sum(wanted(entry.resources.limits if entry.resources else None) for entry in pod.spec.containers)
-    inits = (wanted(entry.resources.limits if entry.resources else None) for entry in pod.spec.init_containers or ())
-    return max([app, *inits])
-
-
-def gpus_allocatable(node: Node) -> int:
-    """Give how many GPUs a node offers now; 0 also where its device plugin is absent (compare with its shape)."""
-    text = (node.status.allocatable or {}).get(GPU, "0")
-    return int(text) if text.isdecimal() else 0
-
-
-def unscheduled_since(pod: Pod) -> float | None:
-    """Give since when the scheduler has found no node for a pod (epoch seconds); None when that is not its trouble."""
-    said = condition(pod.status.conditions, "PodScheduled")
-    if said is None or said.status != "False" or said.reason != "Unschedulable":
-        return None
-    return seconds(said.last_transition_time)
-
-
-def _same_offer(before: Node, after: Node) -> bool:
-    """Tell whether a node's heartbeat changed nothing that a pod could depend on."""
-    ready = [condition(node.status.conditions, "Ready") for node in (before, after)]
-    return (
-        before.spec == after.spec
-        and before.status.allocatable == after.status.allocatable
-        and before.metadata.labels == after.metadata.labels
-        and (ready[0].status if ready[0] else "") == (ready[1].status if ready[1] else "")
-    )
