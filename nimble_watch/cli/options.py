@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 BOTH = ("exec", "run")
 
 
+LONGEST = 100  # letters of a phase's name: it stands in tables
+
+
 class Option:
     """One row: the spellings, the name of the value, what it takes (none: a flag), and where it belongs."""
 
@@ -143,3 +146,9 @@ def seconds(spelling: str, text: str) -> float:
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit() and text.isascii()
+
+
+def check_phase(phase: str) -> None:
+    """Refuse what cannot be the name of a phase: it stands in files and tables."""
+    if not phase or len(phase) > LONGEST or not phase.isprintable() or phase.startswith("-") or " " in phase:
+        raise UsageError(f"{phase!r} cannot be the name of a phase", advise="use letters, digits, - and _")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from nimble_watch.cli.options import Parsed
-from nimble_watch.cli.wrap import check_phase
+from nimble_watch.cli.options import Parsed, check_phase
 from nimble_watch.errors import UsageError, closest
 from nimble_watch.launcher import Order, Step, launch, say
 from nimble_watch.runner import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nimble_watch.cli.options import parse
+from nimble_watch.cli.options import LONGEST, check_phase, parse
 from nimble_watch.errors import UsageError
 from nimble_watch.launcher import Order, Step, launch
 from nimble_watch.runner import is_dry, is_make
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from nimble_watch.cli.options import Parsed
-
-_LONGEST = 100  # a phase's name stands in tables
 
 
 def wrap(command: str, words: list[str]) -> int:  # noqa: RET503  the launcher never comes back
@@ -52,12 +50,6 @@ def _exec(parsed: Parsed, *, dry: bool) -> NoReturn:
     )
 
 
-def check_phase(phase: str) -> None:
-    """Refuse what cannot be the name of a phase: it stands in files and tables."""
-    if not phase or len(phase) > _LONGEST or not phase.isprintable() or phase.startswith("-") or " " in phase:
-        raise UsageError(f"{phase!r} cannot be the name of a phase", advise="use letters, digits, - and _")
-
-
 def _name_of(program: str) -> str:
     name = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in program.rpartition("/")[2])
-    return name.lstrip("-.")[:_LONGEST] or "command"
+    return name.lstrip("-.")[:LONGEST] or "command"
