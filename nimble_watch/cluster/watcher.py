@@ -24,7 +24,7 @@ from nimble_watch.cluster.transport import Connection, ServerClock, StatusError,
 from nimble_watch.cluster.watches import Watches, spawn
 from nimble_watch.errors import ConfigError
 from nimble_watch.retry import keep_trying
-from nimble_watch.signals import ClusterLost, LogTail, Signal, Unseen
+from nimble_watch.signals import ClusterLost, LogTail, Signal
 
 _LOG_LINES = 20
 _LOG_BYTES = 1 << 20
@@ -218,6 +218,6 @@ class Watcher:
                     f"the namespace {clean(namespace)} does not exist ({access.server}, context {access.context}); "
                     "a phase may still create it, else look at -n and at the context"
                 )
-                self._put(Unseen(self.clock.now(), "Namespace", namespace, reason))
+                watches.missing(namespace, reason)
         except (UnreachableError, ConfigError):
             pass  # the streams say so

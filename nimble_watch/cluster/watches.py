@@ -16,8 +16,9 @@ from nimble_watch.cluster.settings import Settings
 from nimble_watch.cluster.stream import Stream
 from nimble_watch.cluster.transport import Connection, ServerClock, StatusError, UnreachableError
 from nimble_watch.errors import ConfigError
+from nimble_watch.log import log_of
 from nimble_watch.retry import TryAgainError
-from nimble_watch.signals import ClusterFound, ClusterLost, Signal, Unseen
+from nimble_watch.signals import ClusterFound, ClusterLost, Seen, Signal, Synced, Unseen
 
 _MOST_NAMESPACES = 40
 _WATCH_LIST_SINCE = (1, 32)
@@ -66,6 +67,8 @@ class Watches:
         self._threads: list[threading.Thread] = []
         self._namespaces: list[str] = []
         self._narrow: list[str] = []
+        self._beyond: list[str] = []
+        self._missing: set[str] = set()
         self._last_answer: float | None = None
         self._lost = ""
         self._refreshed = False
@@ -125,7 +128,8 @@ class Watches:
     def start(self, namespaces: Iterable[str]) -> None:
         """Start one stream per kind, over all namespaces."""
         with self._lock:
-            self._namespaces = list(namespaces)[:_MOST_NAMESPACES]
+            given = list(namespaces)
+            self._namespaces, self._beyond = given[:_MOST_NAMESPACES], given[_MOST_NAMESPACES:]
         for index, kind in enumerate(RESOURCES):
             self._begin(kind, "", index * self.settings.stagger)
 
@@ -156,10 +160,18 @@ class Watches:
             narrow = list(self._narrow)
         for kind in narrow:
             if full:
-                reason = f"more than {_MOST_NAMESPACES} namespaces are in scope, so this one is not watched"
-                self.put(Unseen(self.clock.now(), kind, namespace, reason))
+                self._too_many(kind, namespace)
             else:
                 self._begin(kind, namespace)
+
+    def _too_many(self, kind: str, namespace: str) -> None:
+        reason = f"more than {_MOST_NAMESPACES} namespaces are in scope, so {clean(namespace)} is not watched"
+        self.put(Unseen(self.clock.now(), kind, namespace, reason))
+
+    def missing(self, namespace: str, reason: str) -> None:
+        """Say that a namespace does not exist; taken back as soon as anything is seen in it."""
+        self._missing.add(namespace)
+        self.put(Unseen(self.clock.now(), "Namespace", namespace, reason))
 
     def stop(self, deadline: float) -> bool:
         """End all connections and wait for the threads; tell whether they all ended in time (monotonic)."""
@@ -175,8 +187,12 @@ class Watches:
 
     def put(self, signal: Signal) -> None:
         """Deliver a signal, unless this cluster is not watched any more."""
-        if not self.stopped.is_set():
-            self._put(signal)
+        if self.stopped.is_set():
+            return
+        if self._missing and isinstance(signal, Seen) and (space := signal.object.metadata.namespace) in self._missing:
+            self._missing.discard(space)
+            self._put(Synced(signal.at, "Namespace", space, frozenset()))
+        self._put(signal)
 
     def answered(self) -> None:
         """Take note that the API server answered; say so if it was lost."""
@@ -203,13 +219,16 @@ class Watches:
         """Watch a kind namespace by namespace from now on."""
         with self._lock:
             self._narrow.append(kind)
-            namespaces = list(self._namespaces)
+            namespaces, beyond = list(self._namespaces), list(self._beyond)
         for namespace in namespaces:
             self._begin(kind, namespace)
+        for namespace in beyond:
+            self._too_many(kind, namespace)
 
     def skip(self, kind: str, count: int) -> None:
         """Count objects that could not be decoded."""
         self._skipped[kind] = self._skipped.get(kind, 0) + count
+        log_of("cluster").debug("left out what could not be decoded", kind=kind, objects=self._skipped[kind])
 
 
 def _parsed(version: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from nimble_watch.console import Console, ended, obstacle_block, one_line, span,
 from nimble_watch.findings import Verdict
 from nimble_watch.metering import Meter
 from nimble_watch.objects import Ref, ref
+from nimble_watch.observer.blind import Blind
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import kept, wait
 from nimble_watch.observer.scribe import Scribe
@@ -25,7 +26,17 @@ from nimble_watch.session import (
 from nimble_watch.session import (
     waited as waited_,
 )
-from nimble_watch.signals import ClusterFound, ClusterLost, LogTail, PhaseEnded, PhaseStarted, Seen, Signal
+from nimble_watch.signals import (
+    ClusterFound,
+    ClusterLost,
+    LogTail,
+    PhaseEnded,
+    PhaseStarted,
+    Seen,
+    Signal,
+    Synced,
+    Unseen,
+)
 
 _FIRST = (60.0, 120.0, 300.0)
 _THEN = 300.0
@@ -65,6 +76,7 @@ class Telling:
         self._began = 0.0
         self._lines_said = 0
         self._lost = ""
+        self._blind = Blind()
         self.offset = 0.0
 
     def join(self, observer: Observer, meter: Meter) -> None:
@@ -87,18 +99,24 @@ class Telling:
                 self._phase, self._began, self._lines_said, self._certain = signal.phase, signal.at, 0, None
             case PhaseEnded():
                 self._phase_ended(signal)
-            case ClusterFound():
-                self._lost = ""
-                about = {"server": signal.server, "context": signal.context, "version": signal.version}
-                self._record(fields_set(cluster=about, time=None))
-            case ClusterLost():
-                if signal.reason != self._lost:
-                    self._lost = signal.reason
-                    self._console.say([f"not watching a cluster: {one_line(signal.reason)}; the phase goes on"], "dim")
+            case ClusterFound() | ClusterLost() | Unseen() | Synced():
+                self._sight(signal, now)
             case LogTail():
                 self._log(signal)
             case _:
                 pass
+
+    def _sight(self, signal: ClusterFound | ClusterLost | Unseen | Synced, now: float) -> None:
+        """Take what can, or cannot, be seen of the cluster."""
+        if isinstance(signal, ClusterFound):
+            self._lost = ""
+            about = {"server": signal.server, "context": signal.context, "version": signal.version}
+            self._record(fields_set(cluster=about, time=None))
+        elif not isinstance(signal, ClusterLost):
+            self._blind.heard(signal, now)
+        elif signal.reason != self._lost:
+            self._lost = signal.reason
+            self._console.say([f"not watching a cluster: {one_line(signal.reason)}; the phase goes on"], "dim")
 
     def changed(self, changes: Sequence[Change], now: float) -> None:
         """Take what became of obstacles and waits."""
@@ -177,6 +195,8 @@ class Telling:
         observer, meter = self._observer, self._meter
         if observer is None or meter is None:
             return
+        if self._blind.due is not None:
+            self._say_blind()
         self._record(costs_known(meter.costs(over=False)))
         stood = [one for one in observer.tracker.obstacles.values() if one.counts and _in_phase(one, self._began)]
         stood = [one for one in stood if one.outcome not in ("superseded", "withdrawn")]
@@ -205,11 +225,14 @@ class Telling:
 
     @property
     def due(self) -> float | None:
-        """When the next line about waiting is to be said."""
-        waits_since = self._waiting_since()
-        if waits_since is None:
-            return None
-        return waits_since + _next_line(self._lines_said)
+        """When the next line is to be said that nothing but time brings about."""
+        since = self._waiting_since()
+        waiting = None if since is None else since + _next_line(self._lines_said)
+        return min((at for at in (waiting, self._blind.due) if at is not None), default=None)
+
+    def _say_blind(self) -> None:
+        for sentence in self._blind.tell():
+            self.warn(sentence)
 
     def _waiting_since(self) -> float | None:
         observer = self._observer
@@ -220,7 +243,9 @@ class Telling:
         return min(begins, default=None)
 
     def tick(self, now: float) -> None:
-        """Say what is waited for, if it is time to."""
+        """Say what cannot be seen and what is waited for, if it is time to."""
+        if self._blind.due is not None and self._blind.due <= now:
+            self._say_blind()
         since, observer, meter = self._waiting_since(), self._observer, self._meter
         if since is None or observer is None or meter is None:
             return

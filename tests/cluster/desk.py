@@ -63,10 +63,10 @@ def watched(
     return Ended(done, sessions)
 
 
-def deployment(
-    name: str, *, gpus: int = 0, image: str = "nvcr.io/nim/meta/llama:1.0", **faults: object
-) -> dict[str, Any]:
+def deployment(name: str, *, gpus: int = 0, image: str = "", **faults: object) -> dict[str, Any]:
     """Describe a Deployment of one replica whose pod's fate is scripted."""
+    # A node keeps what it has pulled, also for the tests after this one: what cannot be pulled is another image.
+    image = image or f"nvcr.io/nim/meta/llama:{faults.get('pull', '1.0')}"
     limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
     return {
         "apiVersion": "apps/v1",

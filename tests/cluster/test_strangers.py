@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,21 +37,32 @@ def test_only_our_release_is_blamed_among_a_broken_older_one_and_two_of_a_collea
         image_is_missing(cluster, namespace, "older")
         ours = manifest(tmp_path, "ours", deployment("ours", pull="not-found", pull_seconds=0.5))
         theirs = manifest(tmp_path, "theirs", deployment("theirs", pull="not-found"))
-        colleague = f"kubectl create -f {theirs} --field-manager=colleague"
-        ended = watched(
-            cluster,
-            tmp_path / "sessions",
-            # The colleague's hands are not the phase's: another session of the kernel, nothing of it in our output.
-            f"(setsid sh -c '{colleague} -n {namespace}; {colleague} -n {elsewhere}' >/dev/null 2>&1 &)\n"
-            f"kubectl apply -n {namespace} -f {ours}\n"
-            f"kubectl rollout status -n {namespace} deployment/ours --timeout=20s",
-        )
+        begun = tmp_path / "begun"
+
+        def colleague() -> None:
+            """Deploy the same into both namespaces from a process that the phase has nothing to do with."""
+            until(begun.exists, "the phase to begin")
+            for space in (namespace, elsewhere):
+                cluster.kubectl("create", "-f", str(theirs), "--field-manager=colleague", "-n", space)
+
+        with ThreadPoolExecutor(1) as hands:
+            done = hands.submit(colleague)
+            ended = watched(
+                cluster,
+                tmp_path / "sessions",
+                f"touch {begun}; sleep 1\n"
+                f"kubectl apply -n {namespace} -f {ours}\n"
+                f"kubectl rollout status -n {namespace} deployment/ours --timeout=20s",
+            )
+            done.result()
         image_is_missing(cluster, namespace, "theirs")
         image_is_missing(cluster, elsewhere, "theirs")
     assert ended.status == 1
     terminal = [obstacle for obstacle in ended.session["obstacles"] if obstacle["verdict"] == "terminal"]
     assert [obstacle["kind"] for obstacle in terminal] == ["image-not-found"]
     assert "ours" in terminal[0]["subject"]
+    assert f"{namespace}/older" in ended.stderr, "what is broken beside ours is one counted line"
+    assert ended.session["performance"]["obstacle_count"] == 1
     assert not any("theirs" in subject or "older" in subject for subject in blamed(ended)), blamed(ended)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import psutil
@@ -306,6 +307,46 @@ def test_a_namespace_that_does_not_exist_is_told(tmp_path: Path) -> None:
         with watching(api.kubeconfig(tmp_path), ("nowhere",)) as (inbox, _watcher):
             inbox.until(lambda _: inbox.unseen("Namespace"))
             assert "the namespace nowhere does not exist" in inbox.unseen("Namespace")[0].reason
+
+
+def test_a_namespace_is_no_longer_missing_once_something_is_seen_in_it(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def pods(request: Request) -> None:
+        request.picture()
+        assert asked.wait(15)
+        request.send(event("ADDED", {**pod("a", "7"), "metadata": {**pod("a", "7")["metadata"], "namespace": "late"}}))
+        request.hold()
+
+    def others(request: Request) -> None:
+        if request.path == "/api/v1/namespaces/late":
+            request.status(404, 'namespaces "late" not found')
+        else:
+            api_box[0].quiet(request)
+
+    api_box: list[ApiServer] = []
+    with ApiServer(pods, others=others) as api:
+        api_box.append(api)
+        with watching(api.kubeconfig(tmp_path), ("late",)) as (inbox, _watcher):
+            inbox.until(lambda _: inbox.unseen("Namespace"))
+            asked.set()
+            inbox.until(lambda _: inbox.synced("Namespace"))
+            assert [one.namespace for one in inbox.synced("Namespace")] == ["late"]
+
+
+def test_more_namespaces_than_are_watched_one_by_one_are_told(tmp_path: Path) -> None:
+    def pods(request: Request) -> None:
+        if request.path == "/api/v1/pods":
+            request.status(403, "pods is forbidden")
+        else:
+            first()(request)
+
+    spaces = tuple(f"n{number}" for number in range(42))
+    with watched(tmp_path, pods, namespaces=spaces) as (_, inbox, _watcher):
+        inbox.until(lambda _: len(inbox.synced()) == 40)
+        inbox.until(lambda _: len(inbox.unseen()) == 3)
+        assert [one.namespace for one in inbox.unseen()[1:]] == ["n40", "n41"]
+        assert "more than 40 namespaces" in inbox.unseen()[1].reason
 
 
 def test_what_others_wrote_is_cleaned_before_it_is_delivered(tmp_path: Path) -> None:
