@@ -60,6 +60,13 @@ OPTIONS = (
         "time between INT, TERM and KILL when a phase is stopped (default: 10s)",
         kind="time",
     ),
+    Option(
+        "-n --namespace", "NAME", BOTH, "what the phase works on: all of this namespace, or as much as -l, --for say"
+    ),
+    Option("-l --selector", "LABELS", BOTH, "what the phase works on: objects with these labels (a=b,c=d)"),
+    Option("--for", "KIND/NAME", BOTH, "what the phase works on: this object (may be repeated)", kind="list"),
+    Option("--context", "NAME", BOTH, "the context of the kubeconfig whose cluster is watched"),
+    Option("--kubeconfig", "FILE", BOTH, "the kubeconfig whose cluster is watched (the phase's own is left alone)"),
     Option("--passthrough", None, BOTH, "do not look at the output: pipes are handed on as they are"),
     Option("--survive", None, BOTH, "let the child run on if nimble-watch itself is killed (implies --passthrough)"),
     Option("-q --quiet", None, BOTH, "no line of ours: stderr is the child's alone"),

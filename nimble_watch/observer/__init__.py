@@ -14,7 +14,7 @@ from nimble_watch.observer.core import Observer, Report, snapshot
 from nimble_watch.observer.replay import replay
 
 if TYPE_CHECKING:
-    from nimble_watch.observer.live import Watch
+    from nimble_watch.observer.watch import Watch
     from nimble_watch.signals import Signal
 
 __all__ = ["Observer", "Report", "main", "replay", "snapshot"]
@@ -33,8 +33,8 @@ def main(words: list[str]) -> int:
     os._exit(status)  # everything is written; what still runs are threads that wait for the cluster
 
 
-def _open_watch(put: Callable[[Signal], None]) -> Watch:
+def _open_watch(put: Callable[[Signal], None], kubeconfig: str, context: str) -> Watch:
     from nimble_watch.cluster import Settings, Watcher  # noqa: PLC0415  the client takes a third of a second
 
-    watch: Watch = Watcher(Settings(), put)
+    watch: Watch = Watcher(Settings(kubeconfig=kubeconfig, context=context), put)
     return watch

@@ -8,9 +8,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -25,10 +25,11 @@ from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.orphan import stop_group
 from nimble_watch.observer.scribe import Scribe
 from nimble_watch.observer.telling import Telling
+from nimble_watch.observer.watch import OpenWatch, Watch
 from nimble_watch.procs import Processes
 from nimble_watch.reports.summary import summary
 from nimble_watch.rules import all_rules
-from nimble_watch.scope import from_argv
+from nimble_watch.scope import from_argv, from_options
 from nimble_watch.session import (
     costs_known,
     fields_set,
@@ -53,35 +54,6 @@ _FIRST_LOOK = 0.25
 """Seconds after a phase's start at which its processes are looked at first, as nothing tells of a new one; doubled."""
 
 Item = Signal | Message | Heard
-
-
-class ServerClock(Protocol):
-    """The API server's clock; `offset` is by how many seconds it is ahead of ours."""
-
-    offset: float
-
-
-class Watch(Protocol):
-    """The cluster, watched: what we ask of `cluster.Watcher`."""
-
-    @property
-    def clock(self) -> ServerClock:
-        """The clock by which the cluster's times are."""
-
-    def start(self, namespaces: list[str]) -> None:
-        """Begin to watch; returns at once."""
-
-    def widen(self, namespace: str) -> None:
-        """Watch a namespace too."""
-
-    def look_again(self) -> None:
-        """Look whether the kubeconfig is another one now."""
-
-    def fetch_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
-        """Fetch the last lines of a container's log; they come as a signal."""
-
-
-OpenWatch = Callable[[Callable[[Signal], None]], Watch]
 
 
 class Live:
@@ -235,9 +207,21 @@ class Live:
         self._telling = Telling(self._console, self._scribe, stop=stop, fetch_log=self._fetch_log)
         self._observer = Observer(all_rules(), self._telling)
         self._meter = Meter(self._observer.state, self._observer.scope, started)
-        self._telling.join(self._observer, self._meter)
+        self._telling.join(self._observer, self._meter, kubeconfig=option(options, "kubeconfig"))
+        self._learn_given(options)
         threading.Thread(target=self._start_watch, name="open-watch", daemon=True).start()
         self._send(type="ready", session=session)
+
+    def _learn_given(self, options: Mapping[str, Any]) -> None:
+        """Know what a person said that the phases work on."""
+        objects = [str(word) for word in options.get("for") or ()]
+        try:
+            given = list(from_options(option(options, "namespace"), option(options, "selector"), objects))
+        except ValueError as error:
+            self._telling.warn(f"{error}; the phase goes on without it")
+        else:
+            for _ in self._observer.scope.learn(given):
+                pass  # nothing is known of the cluster yet, so nothing can come into scope
 
     def _beginning(self, fields: dict[str, Any], session: str, started: float) -> dict[str, Any]:
         options = fields.get("options") or {}
@@ -256,7 +240,8 @@ class Live:
     def _start_watch(self) -> None:
         """Open the watch beside the loop: importing the client takes a third of a second."""
         try:
-            watch = self._open_watch(self._inbox.put)
+            options = self._begun.get("options") or {}
+            watch = self._open_watch(self._inbox.put, option(options, "kubeconfig"), option(options, "context"))
             watch.start(sorted(self._observer.scope.namespaces))
         except Exception as error:  # noqa: BLE001  without a watch the phase still runs and is recorded
             self._telling.warn(f"cannot watch the cluster ({type(error).__name__}: {error}); the phase goes on")

@@ -41,6 +41,8 @@ from nimble_watch.signals import (
 _FIRST = (60.0, 120.0, 300.0)
 _THEN = 300.0
 _LOG_LINES = 20
+_SCOPELESS = 30.0
+"""Seconds that a phase has to let its work be known before trouble nearby is asked about."""
 
 
 class FetchLog(Protocol):
@@ -77,11 +79,14 @@ class Telling:
         self._lines_said = 0
         self._lost = ""
         self._blind = Blind()
+        self._kubeconfig = ""
+        self._scopeless_due: float | None = None
         self.offset = 0.0
 
-    def join(self, observer: Observer, meter: Meter) -> None:
-        """Know whom to ask: the core that tells us, and the meter."""
+    def join(self, observer: Observer, meter: Meter, *, kubeconfig: str = "") -> None:
+        """Know whom to ask: the core that tells us, and the meter; and which kubeconfig is watched by option."""
         self._observer, self._meter = observer, meter
+        self._kubeconfig = kubeconfig
 
     # -- Report --------------------------------------------------------------------------------------------------------
 
@@ -97,6 +102,7 @@ class Telling:
                 meter.look(ref(signal.kind, signal.object), now)
             case PhaseStarted():
                 self._phase, self._began, self._lines_said, self._certain = signal.phase, signal.at, 0, None
+                self._scopeless_due = signal.at + _SCOPELESS
             case PhaseEnded():
                 self._phase_ended(signal)
             case ClusterFound() | ClusterLost() | Unseen() | Synced():
@@ -135,7 +141,7 @@ class Telling:
 
     def other_cluster(self, kubeconfig: str) -> None:
         """Say, once, that a command of the phase uses another kubeconfig than the one that is watched."""
-        ours = os.environ.get("KUBECONFIG", "")
+        ours = self._kubeconfig or os.environ.get("KUBECONFIG", "")
         if kubeconfig and ours != kubeconfig:
             self.warn(
                 f"not watching the cluster that this phase uses: it has KUBECONFIG={kubeconfig}, we have {ours!r}"
@@ -197,6 +203,8 @@ class Telling:
             return
         if self._blind.due is not None:
             self._say_blind()
+        self._scopeless_due = None
+        self._say_scopeless(observer)
         self._record(costs_known(meter.costs(over=False)))
         stood = [one for one in observer.tracker.obstacles.values() if one.counts and _in_phase(one, self._began)]
         stood = [one for one in stood if one.outcome not in ("superseded", "withdrawn")]
@@ -228,7 +236,15 @@ class Telling:
         """When the next line is to be said that nothing but time brings about."""
         since = self._waiting_since()
         waiting = None if since is None else since + _next_line(self._lines_said)
-        return min((at for at in (waiting, self._blind.due) if at is not None), default=None)
+        return min((at for at in (waiting, self._blind.due, self._scopeless_due) if at is not None), default=None)
+
+    def _say_scopeless(self, observer: Observer) -> None:
+        """Say, once, that trouble is near but nothing tells what the phase works on."""
+        if observer.scope.empty and observer.tracker.nearby:
+            self.warn(
+                "nothing tells what this phase works on, so the trouble nearby is not taken for its own; "
+                "say it with --for deployment/NAME, -l LABELS or -n NAMESPACE"
+            )
 
     def _say_blind(self) -> None:
         for sentence in self._blind.tell():
@@ -247,6 +263,9 @@ class Telling:
         if self._blind.due is not None and self._blind.due <= now:
             self._say_blind()
         since, observer, meter = self._waiting_since(), self._observer, self._meter
+        if observer is not None and self._scopeless_due is not None and self._scopeless_due <= now:
+            self._scopeless_due = None
+            self._say_scopeless(observer)
         if since is None or observer is None or meter is None:
             return
         said = False

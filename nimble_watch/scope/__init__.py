@@ -6,6 +6,7 @@ name, so this is a search for evidence: what it was told (`evidence`), what it c
 """
 
 from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
+from nimble_watch.scope.given import from_options
 from nimble_watch.scope.membership import Belonging, Level, Scope
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Selected",
     "Working",
     "from_argv",
+    "from_options",
 ]

@@ -274,8 +274,8 @@ def _kubectl_objects(verb: str, rest: Sequence[str], namespace: str, given: _Arg
         kind, slash, name = rest[0].partition("/")
         yield from _named(kind, name, namespace) if slash else _named("pod", kind, namespace)
     elif verb in _NAMING_VERBS:
-        yield from _objects(rest, namespace)
-    labels = _labels(given.value("-l", "--selector"))
+        yield from named_objects(rest, namespace)
+    labels = labels_of(given.value("-l", "--selector"))
     kinds = [KINDS[word] for word in (rest[0].lower().split(",") if rest else ()) if word in KINDS]
     if labels:
         yield from (Selected(labels, kind, namespace) for kind in kinds or [""])
@@ -283,7 +283,7 @@ def _kubectl_objects(verb: str, rest: Sequence[str], namespace: str, given: _Arg
         yield from (Selected((), kind, namespace) for kind in kinds)
 
 
-def _objects(words: Sequence[str], namespace: str) -> Iterator[Evidence]:
+def named_objects(words: Sequence[str], namespace: str) -> Iterator[Named]:
     """Read `TYPE/NAME ...` or `TYPE NAME ...`; what follows a name (labels, `key=value`) is none."""
     if not words:
         return
@@ -303,7 +303,7 @@ def _named(word: str, name: str, namespace: str) -> Iterator[Named]:
         yield Named(kind, name, namespace)
 
 
-def _labels(text: str) -> tuple[tuple[str, str], ...]:
+def labels_of(text: str) -> tuple[tuple[str, str], ...]:
     """Read `a=b,c=d`; a selector with anything else in it is given up whole: half of it would select too much."""
     labels = []
     for part in filter(None, text.split(",")):
