@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -115,6 +116,7 @@ _BACK_OFF = "Back-off pulling image"
 _STATES = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 
 
+@lru_cache(maxsize=512)  # each message is looked at by several rules, and comes again with every back-off
 def cause_of(text: str) -> Cause:
     """Give the cause that a pull error names."""
     return next((cause for cause, pattern in _PATTERNS if pattern.search(text)), Cause.UNKNOWN)
