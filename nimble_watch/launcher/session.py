@@ -234,7 +234,7 @@ class Conduct:
         self._write(held, "launcher", records)
         if not leave_open:
             spawn_closer(held.directory, held.session)
-        elif not self.order.flag("quiet"):
+        if not self.order.flag("quiet") and not self.order.flag("log_file"):
             say(f"the watch was lost; the phase itself is recorded in {held.session}")
 
     def _record_cause(self, ending: Ending) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.process.sides import alive, end, nimble_watch, run, says, start, until
 
@@ -98,6 +99,25 @@ def test_kill_minus_nine_of_the_launcher_leaves_no_child_and_a_session_that_says
     assert session["result"] == "error"
     assert session["phases"]["install"]["result"] == "error"
     until(lambda: not list((sessions / ".journal").glob("session-*")), "the journals' end")
+
+
+@pytest.mark.parametrize("options", [(), ("--leave-open",)])
+def test_kill_minus_nine_of_the_observer_costs_one_line_and_neither_status_nor_session(
+    sessions: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    err, go = tmp_path / "err", tmp_path / "go"
+    script = f"until [ -e {go} ]; do sleep 0.05; done; exit 6"
+    with err.open("w") as file:
+        launcher = start(exec_("sh", "-c", script, options=options), stderr=file)
+    until(lambda: sessions_in(sessions), "the session")
+    (observer,) = (one for one in psutil.Process(launcher.pid).children() if "observe" in one.cmdline())
+    observer.kill()
+    go.touch()
+    assert end(launcher) == 6
+    assert err.read_text().count("the watch was lost; the phase itself is recorded in session-") == 1
+    if not options:
+        until(lambda: [one["state"] for one in sessions_in(sessions)] == ["ended"], "the session's end")
+        assert sessions_in(sessions)[0]["result"] == "failure"
 
 
 def test_commands_below_the_phase_tell_which_cluster_it_uses(tmp_path: Path) -> None:
