@@ -10,7 +10,7 @@
 MAKEFLAGS += --no-print-directory
 
 phases   := discover prereqs install verify cleanup
-targets  := help all $(phases) session-init session-summary session-compare \
+targets  := help all $(phases) session-init session-summary session-compare cluster-built \
             setup test test-all bench lint types contracts demo cluster-up cluster-down lock
 .PHONY: $(targets)
 
@@ -140,13 +140,18 @@ cluster-down: $(stamp) ## end it
 # == Working on the project
 setup: $(stamp) ## the project's own Python packages in .venv, each one checked by its hash
 
-test: $(stamp) ## all tests but the slow ones
+# Built first and by itself: it may take minutes and shows how far it is, which inside a test would look like a hang.
+.PHONY: cluster-built
+cluster-built: $(stamp) ## the embedded cluster's program: built the first time, and whenever its sources have changed
+	@$(tools)/python tests/cluster/build.py >/dev/null
+
+test: cluster-built ## all tests but the slow ones
 	$(tools)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: $(stamp) ## all tests
+test-all: cluster-built ## all tests
 	$(tools)/python -m pytest $(PYTEST_ARGS)
 
-bench: $(stamp) ## measure (BRIEF=yes: fewer rounds; BENCH=NAME: one of them)
+bench: cluster-built ## measure (BRIEF=yes: fewer rounds; BENCH=NAME: one of them)
 	BRIEF="$(BRIEF)" $(tools)/python -m tests.bench $(BENCH)
 
 lint: $(stamp) ## ruff, docstrings, and the shell scripts' syntax
