@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from nimble_watch.reports._words import money, one_line, percent, seconds
+from nimble_watch.reports._words import counted, money, one_line, percent, seconds
 from nimble_watch.session import Session
 
 
 def history_line(session: Session) -> str:
     """Give the guide's line: the columns 4, 5 and 6 are duration, efficiency and cost; unknown is n/a."""
     figures = session.performance
-    count = len(session.obstacles) if figures.obstacle_count is None else figures.obstacle_count
     columns = (
         f"SESSION: {session.session_id}",
         one_line(session.operation),
@@ -17,6 +16,6 @@ def history_line(session: Session) -> str:
         seconds(figures.total_duration),
         percent(figures.efficiency_score),
         money(session.costs.session_total),
-        f"{count} obstacles",
+        f"{counted(session)} obstacles",
     )
     return " | ".join(columns)

@@ -6,6 +6,8 @@ import textwrap
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+from nimble_watch.session import Session, is_counted
+
 UNKNOWN = "n/a"
 
 
@@ -74,3 +76,9 @@ def _column(label: str, lines: list[str], *, indent: int, column: int) -> list[s
 def cut(text: str, width: int) -> str:
     """Cut a text to a width."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def counted(session: Session) -> int:
+    """Give how many obstacles the session answers for: what may not be its own, and mere symptoms, are listed only."""
+    said = session.performance.obstacle_count
+    return sum(is_counted(obstacle) for obstacle in session.obstacles) if said is None else said

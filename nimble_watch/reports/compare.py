@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from nimble_watch.reports import Report, View
-from nimble_watch.reports._words import money, one_line, percent, seconds
+from nimble_watch.reports._words import counted, money, one_line, percent, seconds
 from nimble_watch.session import Session
 
 _RECENT = 10
@@ -22,7 +22,7 @@ def _line(session: Session) -> str:
     return (
         f"{session.session_id} {one_line(session.operation):<15} {one_line(session.environment):<5} "
         f"{seconds(figures.total_duration)} {percent(figures.efficiency_score)} "
-        f"{money(session.costs.session_total)} {len(session.obstacles)} obs"
+        f"{money(session.costs.session_total)} {counted(session)} obs"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nimble_watch.reports import Report, View
-from nimble_watch.reports._words import UNKNOWN, cut, money, one_line, percent, seconds
+from nimble_watch.reports._words import UNKNOWN, counted, cut, money, one_line, percent, seconds
 from nimble_watch.session import Session
 
 _HEAD = ("SESSION", "OPERATION", "ENV", "RESULT", "DURATION", "EFFICIENCY", "COST", "OBSTACLES")
@@ -23,7 +23,7 @@ def _row(session: Session) -> tuple[str, ...]:
         seconds(figures.total_duration),
         percent(figures.efficiency_score),
         money(session.costs.session_total) + ("+" if session.costs.at_least else ""),
-        str(len(session.obstacles)),
+        str(counted(session)),
     )
 
 

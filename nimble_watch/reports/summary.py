@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from nimble_watch.reports import Report, View
-from nimble_watch.reports._words import clock, cut, money, paragraph, percent, to_type, when
-from nimble_watch.session import Obstacle, Phase, Session, Standing, band, moment
+from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
+from nimble_watch.session import Obstacle, Phase, Session, Standing, band, is_counted, moment
 
 _MOST_OBSTACLES = 20
 _OLDER_MS = 5_000  # trouble that much older than the obstacle began before the phase, and is told as such
@@ -90,7 +90,8 @@ def _obstacles(session: Session, view: View) -> Iterator[str]:
     figures = session.performance
     count = len(session.obstacles)
     delay = "" if figures.total_obstacle_time is None else f", {clock(figures.total_obstacle_time)} of delay"
-    yield f"Obstacles: {count}{delay}"
+    aside = "" if counted(session) == count else f" (and {count - counted(session)} not counted)"
+    yield f"Obstacles: {counted(session)}{delay}{aside}"
     for number, obstacle in enumerate(session.obstacles[:_MOST_OBSTACLES], 1):
         yield from _obstacle(number, obstacle, view)
     if count > _MOST_OBSTACLES:
@@ -119,6 +120,8 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
     since = f", since {when(obstacle.since_ms)}" if older else ""
     outcome = "" if obstacle.outcome in (None, "logged") else f", {obstacle.outcome}"
     yield from paragraph("impact", f"{delay}, {cost}{outcome}{since}", width=view.width, indent=5)
+    if not is_counted(obstacle):
+        yield "     not counted: a symptom of another, or perhaps not this session's"
 
 
 def _waits(session: Session, view: View) -> Iterator[str]:

@@ -38,7 +38,7 @@ from nimble_watch.session.records import (
     session_started,
     waited,
 )
-from nimble_watch.session.scores import band, efficiency, performance
+from nimble_watch.session.scores import band, efficiency, is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, new_uid, stamp, whole_seconds
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "fold",
     "foreign_changes",
     "from_document",
+    "is_counted",
     "milliseconds",
     "moment",
     "new_uid",
