@@ -44,6 +44,7 @@ def test_the_first_picture_is_listed_and_what_comes_after_is_not(tmp_path: Path)
     with watched(tmp_path, pods) as (_, inbox, _watcher):
         inbox.until_names("added a", "modified a", "deleted a")
         assert [one.listed for one in inbox.signals if isinstance(one, Seen)] == [True, False, False]
+        inbox.until(lambda _: inbox.synced())
         assert [one.uids for one in inbox.synced()] == [frozenset({"uid-a"})]
 
 
@@ -94,6 +95,7 @@ def test_a_watch_that_ended_goes_on_from_the_newest_version_seen(tmp_path: Path)
     with watched(tmp_path, in_turn(ends, held(event("ADDED", pod("c", "42"))))) as (api, inbox, _watcher):
         inbox.until_names("added a", "added b", "added c")
         assert [request.query.get("resourceVersion") for request in api.of_pods()] == [None, "41"]
+        inbox.until(lambda _: inbox.synced())
         assert len(inbox.synced()) == 1
 
 
@@ -241,6 +243,7 @@ def test_what_may_not_be_seen_everywhere_is_watched_in_the_namespaces_in_scope(t
         inbox.until_names("added one")
         watcher.widen("two")
         inbox.until_names("added one", "added two")
+        inbox.until(lambda _: len(inbox.synced()) == 2)
         assert [one.namespace for one in inbox.synced()] == ["one", "two"]
         (told,) = inbox.unseen()
         assert "at the cluster scope" in told.reason
