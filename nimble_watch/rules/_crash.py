@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from nimble_watch.findings import LookAgain, Verdict
+from nimble_watch.findings import Finding, LookAgain, Verdict
 from nimble_watch.objects import Event, Pod, Ref, Terminated, seconds
 from nimble_watch.rules._pods import Part, capped, events_about, parts, retries_left
 from nimble_watch.state import ClusterState
 
+_GRACE = 300.0
 _STEADY = 10.0
 _LONGEST_STEADY = 300.0
 _LONG_RUN = 300.0
@@ -124,6 +125,27 @@ def verdict_of(subject: Ref, state: ClusterState, crash: Crash, enough: int) -> 
     if not proven or retries_left(state, subject):
         return Verdict.GRACE
     return capped(state, subject, Verdict.TERMINAL)
+
+
+def crash_finding(
+    subject: Ref, crash: Crash, verdict: Verdict, *, summary: str, cause: str, fix: str, signature: str
+) -> Finding:
+    """Give the finding for a container that died: what the kinds of death say of it, and what they all share."""
+    return Finding(
+        subject=subject,
+        verdict=verdict,
+        summary=summary,
+        cause=cause,
+        evidence=crash.evidence,
+        fix=fix,
+        command=logs_command(subject, crash),
+        since=crash.since,
+        deadline=crash.since + _GRACE if verdict is Verdict.GRACE else None,
+        container=crash.part.name,
+        count=crash.deaths,
+        wants_log=True,
+        signature=signature,
+    )
 
 
 def logs_command(subject: Ref, crash: Crash) -> str:

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import re
 
-from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule
 from nimble_watch.objects import Ref
-from nimble_watch.rules._crash import Crash, crashes, ending, killed_by_probe, logs_command, verdict_of
+from nimble_watch.rules._crash import Crash, crash_finding, crashes, ending, killed_by_probe, verdict_of
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
 _ENOUGH = 3
-_GRACE = 300.0
 _RESTARTING = re.compile(r"back-off (?:\S+ )?restarting failed container", re.IGNORECASE)
 _ROW = re.compile(r"(?<!Init:)\bCrashLoopBackOff\b|\s\d+/\d+\s+Error\s")
 
@@ -59,19 +58,13 @@ def _counts(crash: Crash) -> bool:
 def _finding(subject: Ref, state: ClusterState, crash: Crash) -> Finding:
     verdict = verdict_of(subject, state, crash, _ENOUGH)
     times = "once" if crash.deaths == 1 else f"{crash.deaths} times"
-    return Finding(
-        subject=subject,
-        verdict=verdict,
+    return crash_finding(
+        subject,
+        crash,
+        verdict,
         summary=f"container {crash.part.name} of {subject} crashes",
         cause=f"Container {crash.part.name} has ended {times}, last with {ending(crash)}.",
-        evidence=crash.evidence,
         fix="Read the container's last lines and correct what they name.",
-        command=logs_command(subject, crash),
-        since=crash.since,
-        deadline=crash.since + _GRACE if verdict is Verdict.GRACE else None,
-        container=crash.part.name,
-        count=crash.deaths,
-        wants_log=True,
         signature=str(crash.exit_code),
     )
 

@@ -20,14 +20,13 @@ import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Ref
-from nimble_watch.rules._crash import Crash, crashes, logs_command, verdict_of
+from nimble_watch.rules._crash import Crash, crash_finding, crashes, verdict_of
 from nimble_watch.rules._pods import describe
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
 _REASON = "OOMKilled"
 _ENOUGH = 2
-_GRACE = 300.0
 _NODE_MEMORY = 300.0
 _ROW = re.compile(r"\bOOMKilled\b")
 
@@ -58,19 +57,13 @@ def _finding(subject: Ref, state: ClusterState, crash: Crash) -> Finding:
     limit = ((resources.limits or {}) if resources else {}).get("memory")
     allowed = f"its limit of {limit}" if limit else "what its node had left"
     verdict = verdict_of(subject, state, crash, _ENOUGH)
-    return Finding(
-        subject=subject,
-        verdict=verdict,
+    return crash_finding(
+        subject,
+        crash,
+        verdict,
         summary=f"container {crash.part.name} of {subject} was killed for its memory",
         cause=f"Container {crash.part.name} used more memory than {allowed}.",
-        evidence=crash.evidence,
         fix=f"Raise the memory limit of container {crash.part.name}, or make it use less.",
-        command=logs_command(subject, crash),
-        since=crash.since,
-        deadline=crash.since + _GRACE if verdict is Verdict.GRACE else None,
-        container=crash.part.name,
-        count=crash.deaths,
-        wants_log=True,
         signature=_REASON,
     )
 
