@@ -66,27 +66,17 @@ def test_grandchildren_are_reached_too_and_we_end_by_the_signal(name: str, tmp_p
     """Case 11."""
     grandchild = tmp_path / "grandchild"
     program = f"trap - INT; sleep 300 & echo $! > {grandchild}; wait"
-    program = program if name != "INT" else f"{sys.executable} -c 'import time; time.sleep(300)'; exit 1"
-    process = start(wrapped(["bash", "-c", program], package=alone))
     if name == "INT":  # a background job of a script ignores INT, so this one stands in the foreground
-        until(lambda: _children_of_child(process.pid), "the grandchild's start")
-        pid = _children_of_child(process.pid)[0]
-    else:
-        until(says(grandchild, "\n"), "the grandchild's start")
-        pid = int(grandchild.read_text())
+        says_pid = (
+            f"import os, time; print(os.getpid(), file=open({str(grandchild)!r}, 'w'), flush=True); time.sleep(300)"
+        )
+        program = f'{sys.executable} -c "{says_pid}"; exit 1'
+    process = start(wrapped(["bash", "-c", program], package=alone))
+    until(says(grandchild, "\n"), "the grandchild's start")
+    pid = int(grandchild.read_text())
     kill(process.pid, signal.Signals[f"SIG{name}"])
     assert end(process) == -signal.Signals[f"SIG{name}"]
     until(lambda: not alive(pid), "the grandchild's end")
-
-
-def _children_of_child(pid: int) -> list[int]:
-
-    return [
-        grandchild.pid
-        for child in psutil.Process(pid).children()
-        if child.name() == "bash"
-        for grandchild in child.children()
-    ]
 
 
 def test_a_child_that_cleans_up_on_int_is_waited_for(tmp_path: Path, alone: Path) -> None:
