@@ -45,15 +45,23 @@ def renewed(text: str) -> str:
 def _constant(line: str) -> str:
     """Give a line without what differs from run to run."""
     line = re.sub(r"-[0-9a-f]{8,10}-[a-z0-9]{5}\b", "-POD", line)
-    return re.sub(r"\d+", "0", line).strip()
+    line = re.sub(r"\b\d+(?::\d\d)+\b|\b\d+ s\b", "TIME", line)
+    return re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip()
 
 
 def untold(text: str, printed: str) -> list[str]:
     """Give the lines of README's transcript that do not stand in what was printed, in their order."""
     transcript = text.partition("<!-- transcript")[2].partition("```\n")[2].partition("```")[0]
-    lines = iter([_constant(line) for line in printed.splitlines()])
-    wanted = [line for line in transcript.splitlines() if line.strip() not in ("", "...") and line[:1] != "$"]
-    return [line for line in wanted if _constant(line) not in lines]
+    lines = [_constant(line) for line in printed.splitlines()]
+    missing = []
+    for line in transcript.splitlines():
+        if line.strip() in ("", "...") or line.startswith("$"):
+            continue
+        try:
+            lines = lines[lines.index(_constant(line)) + 1 :]
+        except ValueError:
+            missing.append(line)
+    return missing
 
 
 def main(arguments: list[str]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.readme import README, renewed
+from tests.readme import README, renewed, untold
 
 BIN = Path(sys.executable).parent
 
@@ -64,3 +64,12 @@ def test_the_commands_that_it_names_exist() -> None:
     for subcommand in ("session", "kinds", "explain", "prices", "exec"):
         done = subprocess.run([BIN / "nimble-watch", subcommand, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_transcript_may_differ_in_times_and_amounts_and_in_nothing_else() -> None:
+    """Another run of the demo takes another time; another wording is another program."""
+    lines = ["$ make demo", "...", "install: done after 1:04, cost $0.04", "end of pod a-6749bbfdcd-zgzhw"]
+    shown = "\n".join(["<!-- transcript -->", "```", *lines, "```", ""])
+    assert untold(shown, "install: done after 38 s, cost   $0.02\nmore\nend of pod a-55d5fdf7c-jdss8\n") == []
+    assert untold(shown, "install: ended after 38 s, cost $0.02\nend of pod a-55d5fdf7c-jdss8\n") != []
+    assert untold(shown, "end of pod a-55d5fdf7c-jdss8\ninstall: done after 38 s, cost $0.02\n") != []
