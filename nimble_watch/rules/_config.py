@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nimble_watch.findings import LookAgain
 from nimble_watch.objects import Ref
 from nimble_watch.rules._pods import container_of, first_said, live, parts
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
+_HOLD = 2.0
 _STATE = "CreateContainerConfigError"
 _PREFIX = "Error: "
 
@@ -33,6 +35,23 @@ def unconfigured(subject: Ref, state: ClusterState) -> Iterator[tuple[str, str, 
             told = [event for event in state.events(subject) if container_of(event) == part.name]
             if told and told[0].reason == "Failed" and told[0].message.startswith(_PREFIX):
                 yield part.name, told[0].message, told[0].first_at
+
+
+def lacking(
+    subject: Ref, state: ClusterState, now: float, wording: re.Pattern[str]
+) -> Iterator[tuple[str, re.Match[str], float] | LookAgain]:
+    """Give the containers that cannot be configured in these words: which, the words, since when.
+
+    What a container lacks may come a moment after it, so nothing is said in the first two seconds.
+    """
+    for container, text, since in unconfigured(subject, state):
+        found = wording.search(text)
+        if found is None:
+            continue
+        if now < since + _HOLD:
+            yield LookAgain(since + _HOLD)
+        else:
+            yield container, found, since
 
 
 def said_config(said: Said, wording: re.Pattern[str]) -> bool:

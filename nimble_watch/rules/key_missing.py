@@ -20,13 +20,12 @@ import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Ref
-from nimble_watch.rules._config import said_config, unconfigured
+from nimble_watch.rules._config import lacking, said_config
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
 _WORDING = re.compile(r"(?:couldn't|could not) find key (\S+) in (Secret|ConfigMap) (\S+?)/(\S+)", re.IGNORECASE)
 _GRACE = 30.0
-_HOLD = 2.0
 
 
 def says(said: Said) -> bool:
@@ -36,20 +35,18 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give one finding per container that lacks a key, or when to look again."""
-    for container, text, since in unconfigured(subject, state):
-        found = _WORDING.search(text)
-        if found is None:
+    for lack in lacking(subject, state, now, _WORDING):
+        if isinstance(lack, LookAgain):
+            yield lack
             continue
-        if now < since + _HOLD:
-            yield LookAgain(since + _HOLD)
-            continue
+        container, found, since = lack
         key, kind, namespace, name = found.groups()
         yield Finding(
             subject=subject,
             verdict=Verdict.GRACE,
             summary=f"{kind} {name} has no key {key}",
             cause=f"Container {container} takes the key {key} from {kind} {name}, which has no such key.",
-            evidence=text,
+            evidence=found.string,
             fix=f"Add {key} to {kind} {name}, or correct the key's name in the pod's template.",
             command=f"kubectl -n {namespace} describe {kind.lower()} {name}",
             since=since,

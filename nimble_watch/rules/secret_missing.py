@@ -20,13 +20,12 @@ import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Ref
-from nimble_watch.rules._config import said_config, unconfigured
+from nimble_watch.rules._config import lacking, said_config
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
 
 _WORDING = re.compile(r'\b(secret|configmap)s? "([^"]+)" not found', re.IGNORECASE)
 _GRACE = 45.0
-_HOLD = 2.0
 
 
 def says(said: Said) -> bool:
@@ -36,20 +35,18 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give one finding per container that lacks a Secret or ConfigMap, or when to look again."""
-    for container, text, since in unconfigured(subject, state):
-        found = _WORDING.search(text)
-        if found is None:
+    for lack in lacking(subject, state, now, _WORDING):
+        if isinstance(lack, LookAgain):
+            yield lack
             continue
-        if now < since + _HOLD:
-            yield LookAgain(since + _HOLD)
-            continue
+        container, found, since = lack
         kind, name = ("Secret" if found.group(1).lower() == "secret" else "ConfigMap"), found.group(2)
         yield Finding(
             subject=subject,
             verdict=Verdict.GRACE,
             summary=f"{kind} {name} does not exist in namespace {subject.namespace}",
             cause=f"Container {container} takes values from {kind} {name}, which does not exist.",
-            evidence=text,
+            evidence=found.string,
             fix=f"Create {kind} {name} in namespace {subject.namespace}; the container starts by itself.",
             command=_command(subject.namespace, kind, name),
             since=since,
