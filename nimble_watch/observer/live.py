@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from nimble_watch.cleaning import clean_argv, learn_secrets
+from nimble_watch.cleaning import clean, clean_argv, learn_secrets
 from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts
 from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
@@ -40,7 +40,7 @@ from nimble_watch.session import (
     session_ended,
     session_started,
 )
-from nimble_watch.signals import ClusterFound, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
+from nimble_watch.signals import ClusterFound, ClusterLost, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
 
 _INBOX = 8192
 _BATCH = 512
@@ -244,7 +244,8 @@ class Live:
             watch = self._open_watch(self._inbox.put, option(options, "kubeconfig"), option(options, "context"))
             watch.start(sorted(self._observer.scope.namespaces))
         except Exception as error:  # noqa: BLE001  without a watch the phase still runs and is recorded
-            self._telling.warn(f"cannot watch the cluster ({type(error).__name__}: {error}); the phase goes on")
+            reason = f"our own watch failed to start ({type(error).__name__}: {clean(str(error))}); please report it"
+            self._inbox.put(ClusterLost(time.time(), reason))
             return
         self._watch = watch
 

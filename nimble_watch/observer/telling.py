@@ -41,6 +41,8 @@ from nimble_watch.signals import (
 _FIRST = (60.0, 120.0, 300.0)
 _THEN = 300.0
 _LOG_LINES = 20
+_UNSEEN = 1.0
+"""Seconds after which even a phase that went well should have been seen with its cluster."""
 _SCOPELESS = 30.0
 """Seconds that a phase has to let its work be known before trouble nearby is asked about."""
 
@@ -78,6 +80,7 @@ class Telling:
         self._began = 0.0
         self._lines_said = 0
         self._lost = ""
+        self._looked = False
         self._blind = Blind()
         self._kubeconfig = ""
         self._scopeless_due: float | None = None
@@ -114,6 +117,7 @@ class Telling:
 
     def _sight(self, signal: ClusterFound | ClusterLost | Unseen | Synced, now: float) -> None:
         """Take what can, or cannot, be seen of the cluster."""
+        self._looked = True
         if isinstance(signal, ClusterFound):
             self._lost = ""
             about = {"server": signal.server, "context": signal.context, "version": signal.version}
@@ -122,6 +126,7 @@ class Telling:
             self._blind.heard(signal, now)
         elif signal.reason != self._lost:
             self._lost = signal.reason
+            self._record(fields_set(unknown={"cluster": signal.reason}, time=None))
             self._console.say([f"not watching a cluster: {one_line(signal.reason)}; the phase goes on"], "dim")
 
     def changed(self, changes: Sequence[Change], now: float) -> None:
@@ -201,6 +206,10 @@ class Telling:
         observer, meter = self._observer, self._meter
         if observer is None or meter is None:
             return
+        if not self._looked and (phase.result != "success" or phase.duration >= _UNSEEN):
+            why = f"{phase.phase} was over before one could be looked at"
+            self._record(fields_set(unknown={"cluster": why}, time=None))
+            self.warn(f"not watching a cluster: {why}")
         if self._blind.due is not None:
             self._say_blind()
         self._scopeless_due = None

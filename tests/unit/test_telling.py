@@ -15,7 +15,7 @@ from nimble_watch.objects import Ref
 from nimble_watch.observer import Observer
 from nimble_watch.observer.telling import Telling
 from nimble_watch.scope import Evidence, Named, Selected, from_options
-from nimble_watch.signals import Seen, Signal
+from nimble_watch.signals import ClusterLost, PhaseStarted, Seen, Signal
 from tests.unit.made import T0, begin, ended, seen, stuck, waiting_rule, workload
 
 HELM = ("helm", "install", "nim", "./c", "-n", "nim")
@@ -103,6 +103,29 @@ def test_a_phase_with_nothing_wrong_around_it_is_not_asked_about() -> None:
         told.until(T0 + 45)
         told.take([ended(T0 + 60, status=0)], T0 + 60)
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("length", "status", "said_so"), [(2.0, 0, True), (0.1, 1, True), (0.1, 0, False)]
+)  # fmt: skip
+def test_a_phase_that_was_over_before_a_cluster_could_be_looked_at_is_told_where_it_matters(
+    length: float, status: int, said_so: bool
+) -> None:
+    said: list[str] = []
+    with story(said) as told:
+        told.take([PhaseStarted(T0, "install", ("make",))], T0)
+        told.take([ended(T0 + length, status=status)], T0 + length)
+    sentence = "not watching a cluster: install was over before one could be looked at"
+    assert (sentence in said) is said_so
+
+
+def test_why_no_cluster_is_watched_is_said_once_and_by_nothing_else() -> None:
+    said: list[str] = []
+    with story(said) as told:
+        told.take([PhaseStarted(T0, "install", ("make",)), ClusterLost(T0, "there is no kubeconfig")], T0)
+        told.take([ended(T0 + 5, status=1)], T0 + 5)
+    blind = [line for line in said if line.startswith("not watching a cluster")]
+    assert blind == ["not watching a cluster: there is no kubeconfig; the phase goes on"]
 
 
 @pytest.mark.parametrize(
