@@ -1,4 +1,4 @@
-"""What the tests of pure functions share: how long an example takes is no property, and depends on the machine's load."""
+"""What the tests of pure functions share: how long an example takes says something of the machine, not of them."""
 
 from __future__ import annotations
 
