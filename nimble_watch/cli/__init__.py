@@ -62,6 +62,11 @@ def _dispatch(name: str, words: list[str]) -> int:
 
         print(overview(), file=sys.stdout if name else sys.stderr)
         return 0 if name else 2
+    if name == "session":
+        from nimble_watch.cli.events import EVENTS, tell  # a script waits for each of these: without argparse
+
+        if words[1:] and words[1] in EVENTS and words[2:3] not in (["-h"], ["--help"]):
+            return tell(words[1], words[2:])
     if name in COMMANDS:
         from nimble_watch.cli.help import parse
 

@@ -1,8 +1,6 @@
 """`nimble-watch session ...`: the history, and what scripts tell of a session while it is open.
 
-These are called once per event by the shell functions, so they import neither kubernetes nor structlog.  A session that
-cannot be written is one sentence on stderr; what is told by a script comes in intact but for secrets and control
-characters.
+What scripts tell of a session event by event is read by `events`, without argparse; here it only has its `--help`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import clean, learn_secrets
-from nimble_watch.cli import _tell
+from nimble_watch.cli.events import EVENTS, end, performance
 from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
@@ -45,27 +43,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         room.set_defaults(run=run)
         return room
 
-    init = add("init", "begin a session that stays open until `session end`", _tell.init)
-    init.add_argument("operation", nargs="?", default="manual", help="what the session is of (default: manual)")
-    init.add_argument(
-        "--environment", metavar="NAME", help="dev, staging, production ... (default: $ENVIRONMENT or dev)"
-    )
-    end = add("end", "end the open session: final figures, summary, one line of history", _tell.end)
-    end.add_argument("--result", choices=("success", "failure", "error", "timeout", "cancellation", "skip"))
-    started = add("start-phase", "say that a phase begins", _tell.start_phase)
-    started.add_argument("phase")
-    ended = add("end-phase", "say that a phase has ended", _tell.end_phase)
-    ended.add_argument("phase")
-    ended.add_argument("status", nargs="?", type=int, default=0, help="its exit status (default: 0)")
-    logged = add("log-obstacle", "log an obstacle by hand", _tell.log_obstacle)
-    logged.add_argument(
-        "fields",
-        nargs=argparse.REMAINDER,
-        metavar="PHASE TYPE DESCRIPTION ROOT_CAUSE FIX [DELAY_SECONDS [COST_USD]]",
-        help="options come before them",
-    )
-    costs = add("update-costs", "say what an hour was planned to cost, and what it costs (USD)", _tell.update_costs)
-    costs.add_argument("fields", nargs=argparse.REMAINDER, metavar="ESTIMATED_HOURLY ACTUAL_HOURLY")
+    for name, event in EVENTS.items():
+        room = add(name, event.about, summary)
+        room.usage = f"nimble-watch session {name} [option ...] {event.usage}"
+        for option, metavar in event.options.items():
+            if metavar:
+                room.add_argument(option, metavar=metavar)
+            else:
+                room.add_argument(option, action="store_true")
+    ended = add("end", "end the open session: final figures, summary, one line of history", end_open)
+    ended.add_argument("--result", choices=("success", "failure", "error", "timeout", "cancellation", "skip"))
+    add("calculate-performance", "figures of the open session so far: duration, obstacles, efficiency", calculate)
     for name, text, run in (
         ("summary", "one session for people: what took how long, what stood in the way, what it cost", summary),
         ("show", "everything that is known of one session", show),
@@ -109,6 +97,16 @@ def _say(text: str) -> None:
 
 def _view() -> View:
     return View(now_ms=round(time.time() * 1000))
+
+
+def end_open(arguments: argparse.Namespace) -> int:
+    """End the open session."""
+    return end(_folder(arguments), arguments.result)
+
+
+def calculate(arguments: argparse.Namespace) -> int:
+    """Bring the figures in the open session's file up to now, and print them."""
+    return performance(_folder(arguments))
 
 
 def summary(arguments: argparse.Namespace) -> int:

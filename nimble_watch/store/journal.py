@@ -7,13 +7,14 @@ that lost a block) is reported with its file and line, and the rest is still rea
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from nimble_watch.session import Record, encode_line
 from nimble_watch.store.files import storing
@@ -105,8 +106,8 @@ def _records_of(path: Path, problems: list[str]) -> Iterator[Record]:
 
 def _record(line: bytes) -> Record | None:
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         return None

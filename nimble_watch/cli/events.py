@@ -1,26 +1,29 @@
 """What scripts tell of the open session: that it begins, a phase, an obstacle, costs, its end.
 
-Each is one record in a journal of its own, then the JSON is folded anew.
+Each is one record in a journal of its own, then the JSON is folded anew, so that whoever reads it next finds the event
+in it.  A script calls one of these per event and waits for it: so their few words are read here, because importing
+argparse and building its tree would take as long as all the rest, and nothing is imported that they do not need.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
+from typing import NamedTuple
 
 from nimble_watch.claim import Claim, in_the_way, make, release, sessions_directory
-from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines
-from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts
-from nimble_watch.errors import UsageError
+from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines, learn_secrets
+from nimble_watch.errors import UsageError, closest
+from nimble_watch.log import log_of
 from nimble_watch.session import (
     Obstacle,
     Record,
     Session,
+    band,
     costs_known,
     milliseconds,
     new_uid,
@@ -54,8 +57,65 @@ _COST_VARIANCE = "cost-variance"
 _MOST = Decimal(10) ** 12
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
-    return Path(sessions_directory(arguments.sessions, dict(os.environb)))
+class Told(NamedTuple):
+    """What was typed: the sessions folder, the value of each option (a flag: empty), and the words after them."""
+
+    folder: Path
+    options: dict[str, str]
+    words: list[str]
+
+
+class Event(NamedTuple):
+    """One subcommand: what it takes, what it is, its options with their metavar (a flag: none), and what it does."""
+
+    usage: str
+    about: str
+    options: dict[str, str]
+    run: Callable[[Told], int]
+
+
+def tell(name: str, words: Sequence[str]) -> int:
+    """Read the words of one event and record it; gives the exit status."""
+    learn_secrets(os.environ)
+    told = _read(name, words)
+    log_of("session").debug(
+        "command",
+        what=name,
+        folder=str(told.folder),
+        current=current_id(told.folder),
+        named_by_environment=os.environ.get("NIMBLE_WATCH_SESSION"),
+    )
+    return EVENTS[name].run(told)
+
+
+def _read(name: str, words: Sequence[str]) -> Told:
+    """Tell options from words: options come first, so that any text may follow them, also one that has a dash."""
+    known = {"--sessions": "DIR", **EVENTS[name].options}
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("--"):
+        spelling, equals, value = rest.pop(0).partition("=")
+        if spelling == "--":
+            break
+        if spelling not in known:
+            meant = closest(spelling, list(known))
+            raise UsageError(
+                f"{name} has no option {clean(spelling, limit=40)}",
+                advise=f"did you mean {meant}?" if meant else f"try `nimble-watch session {name} --help`",
+            )
+        if known[spelling] and not equals:
+            if not rest:
+                raise UsageError(f"{spelling} needs a value: {known[spelling]}")
+            value = rest.pop(0)
+        found[spelling] = value
+    folder = Path(sessions_directory(found.get("--sessions"), dict(os.environb)))
+    if "--stdin" in found:
+        if rest:
+            raise UsageError("with --stdin the fields come from standard input only")
+        rest = [os.fsdecode(field) for field in sys.stdin.buffer.read().split(b"\0")]
+        if rest[-1] == "":  # each field is ended by a NUL, the last one too
+            rest.pop()
+    return Told(folder, found, rest)
 
 
 def _warn(sentence: str) -> None:
@@ -66,14 +126,22 @@ def _writer() -> str:
     return f"command-{os.getpid()}-{time.time_ns()}"
 
 
-def init(arguments: argparse.Namespace) -> int:
-    """Begin a session, end those left open, and print its id and how to hand it to other commands."""
-    session = _begin(_folder(arguments), arguments.operation, arguments.environment)
-    print(session.session_id)
+def init(told: Told) -> int:
+    """Begin a session, end those left open, and print its id."""
+    (operation,) = _words(told, "init", least=0, most=1) or ["manual"]
+    print(_begin(told.folder, operation, told.options.get("--environment")).session_id)
     return 0
 
 
+def _words(told: Told, name: str, *, least: int, most: int) -> list[str]:
+    if least <= len(told.words) <= most:
+        return told.words
+    raise UsageError(f"{name} takes {EVENTS[name].usage or 'nothing'}; got {len(told.words)} words")
+
+
 def _begin(folder: Path, operation: str, environment: str | None) -> Session:
+    from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts  # only a beginning
+
     make_folders(folder)
     close_abandoned(folder)
     for left_open in in_the_way(str(folder), Claim(str(folder), None, joined=False, lock=None, warning="")):
@@ -123,41 +191,41 @@ def _record(folder: Path, session_id: str, *records: Record) -> Session:
     return refold(folder, session_id, now=time.time())
 
 
-def end(arguments: argparse.Namespace) -> int:
+def end(folder: Path, result: str | None) -> int:
     """End the open session and print where its summary is."""
-    folder = _folder(arguments)
     session_id = _needed_session(folder)
-    records = read_records(journal_folder(folder, session_id), [])
-    result = arguments.result or result_of(records)
+    result = result or result_of(read_records(journal_folder(folder, session_id), []))
     session = end_session(folder, session_id, session_ended(result, time=time.time()), writer=_writer())
     print(f"{session.session_id} ended: {session.result}; summary in {folder / f'summary-{session_id}.txt'}")
     return 0
 
 
-def start_phase(arguments: argparse.Namespace) -> int:
-    """Record that a phase began."""
-    folder = _folder(arguments)
-    session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
-    _record(folder, session_id, phase_started(clean(arguments.phase, limit=200), time=time.time()))
+def start_phase(told: Told) -> int:
+    """Record that a phase began; without a session one is begun."""
+    (phase,) = _words(told, "start-phase", least=1, most=1)
+    session_id = _open_session(told.folder) or _begin(told.folder, "manual", None).session_id
+    _record(told.folder, session_id, phase_started(clean(phase, limit=200), time=time.time()))
     return 0
 
 
-def end_phase(arguments: argparse.Namespace) -> int:
+def end_phase(told: Told) -> int:
     """Record that a phase ended, with its exit status."""
-    folder = _folder(arguments)
-    result = "success" if arguments.status == 0 else "failure"
-    record = phase_ended(clean(arguments.phase, limit=200), result=result, exit=arguments.status, time=time.time())
-    _record(folder, _needed_session(folder), record)
+    phase, *rest = _words(told, "end-phase", least=1, most=2)
+    status = rest[0] if rest else "0"
+    if not (status.isascii() and status.isdigit()):
+        raise UsageError(f"the exit status of {clean(phase, limit=200)} is {clean(status, limit=40)!r}, not a number")
+    result = "success" if int(status) == 0 else "failure"
+    record = phase_ended(clean(phase, limit=200), result=result, exit=int(status), time=time.time())
+    _record(told.folder, _needed_session(told.folder), record)
     return 0
 
 
-def log_obstacle(arguments: argparse.Namespace) -> int:
+def log_obstacle(told: Told) -> int:
     """Record an obstacle with the guide's seven fields; without a session one is begun."""
-    fields: list[str] = arguments.fields
+    fields, folder = told.words, told.folder
     if not _NEEDED <= len(fields) <= len(_FIELDS):
         wanted = ", ".join(_FIELDS[:_NEEDED])
         raise UsageError(f"log-obstacle takes {wanted}, and then delay and cost; got {len(fields)}")
-    folder = _folder(arguments)
     texts = [clean_lines(text, limit=FIELD_LIMIT) for text in fields[:_NEEDED]]
     unknown: dict[str, str] = {}
     delay = _number(fields, 5, unknown, "time_delay_seconds")
@@ -215,13 +283,13 @@ def _variance_id(folder: Path, session_id: str) -> str | None:
     return None
 
 
-def update_costs(arguments: argparse.Namespace) -> int:
+def update_costs(told: Told) -> int:
     """Record the planned and the actual cost of an hour; more than a tenth above the plan is an obstacle."""
-    if len(arguments.fields) != 2:  # noqa: PLR2004  the plan and what it is
+    if len(told.words) != 2:  # noqa: PLR2004  the plan and what it is
         raise UsageError("update-costs takes the estimated and the actual cost of an hour, in USD")
     unknown: dict[str, str] = {}
-    planned, actual = (_cost(text, unknown) for text in arguments.fields)
-    folder = _folder(arguments)
+    planned, actual = (_cost(text, unknown) for text in told.words)
+    folder = told.folder
     session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
     now = time.time()
     costs = {"estimated_hourly": planned, "actual_hourly": actual}
@@ -258,3 +326,40 @@ def _cost(text: str, unknown: dict[str, str]) -> Decimal | None:
         _warn(f"the cost {cost} is negative; taken as unknown")
         return None
     return cost
+
+
+def performance(folder: Path) -> int:
+    """Bring the figures in the open session's file up to now, and print them."""
+    session = refold(folder, _needed_session(folder), now=time.time())
+    figures = session.performance
+    score = figures.efficiency_score
+    print(f"total_duration: {'n/a' if figures.total_duration is None else figures.total_duration}")
+    print(f"obstacle_count: {figures.obstacle_count}")
+    print(f"total_obstacle_time: {figures.total_obstacle_time}")
+    print("efficiency_score: " + ("n/a" if score is None else f"{score}% ({band(score)[0]})"))
+    return 0
+
+
+EVENTS = {
+    "init": Event(
+        "[OPERATION]",
+        "begin a session that stays open until `session end`; it is of OPERATION (default: manual)",
+        {"--environment": "NAME"},
+        init,
+    ),
+    "start-phase": Event("PHASE", "say that a phase begins", {}, start_phase),
+    "end-phase": Event("PHASE [STATUS]", "say that a phase has ended, and its exit status (default: 0)", {}, end_phase),
+    "log-obstacle": Event(
+        "PHASE TYPE DESCRIPTION ROOT_CAUSE FIX [DELAY_SECONDS [COST_USD]]",
+        "log an obstacle by hand; with --stdin its fields are read from standard input, each ended by a NUL",
+        {"--stdin": ""},
+        log_obstacle,
+    ),
+    "update-costs": Event(
+        "ESTIMATED_HOURLY ACTUAL_HOURLY",
+        "say what an hour was planned to cost, and what it costs (USD)",
+        {},
+        update_costs,
+    ),
+}
+"""What scripts tell, by the name of the subcommand."""
