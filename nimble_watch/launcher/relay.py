@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
-from nimble_watch.launcher.tree import is_stopped, send_all, still
+from nimble_watch.launcher.tree import below, is_stopped, send_all, still
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Relay:
         self.on_note: Callable[[str, Any], None] = lambda _what, _value: None
         self._child = 0
         self._paused_at: float | None = None
+        self._stood_still = 0.0  # seconds of the child's time limit in which a person had stopped us with it
         self._asked_to_stop = False
         self._next = 0
         self._next_at: float | None = None
@@ -115,8 +116,11 @@ class Relay:
         ending.began = began
         asleep = _asleep()
         self._paused_at, self._next, self._next_at, self._grace, self._family = None, 0, None, grace, {}
+        self._stood_still = 0.0
         while not self._look():
-            deadline = self._next_at if self._next_at is not None else limit
+            deadline = self._next_at
+            if deadline is None and limit is not None:
+                deadline = limit + self._stood_still
             info = self._next_signal(deadline)
             if info is None:
                 if self._next_at is None:
@@ -187,8 +191,8 @@ class Relay:
     def _end_family(self) -> None:
         """End what a stopped child has left behind: background jobs ignore INT, and KILL reaches one at a time."""
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):  # twice: some may have been born meanwhile
-            left = set(still(self._family))
-            if not left and number == signal.SIGKILL:
+            left = set(below(set(still(self._family)), self._group()))  # the newborn of the dead are in the group
+            if not left:
                 return
             self._family = send_all(number, left, self._group())
             give_up = time.monotonic() + self._grace
@@ -270,10 +274,12 @@ class Relay:
         if number in JOB_CONTROL and number in self.signals.taken and (self.terminal or self._asked_to_stop):
             self._asked_to_stop = False
             if is_stopped(self._child):
+                stopped_at = time.monotonic()
                 # Sent while blocked, so that it becomes one with the terminal's own that may be waiting for us.
                 os.kill(os.getpid(), number)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # here we stand still until we are continued
                 signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+                self._stood_still += time.monotonic() - stopped_at
 
     def _resume(self) -> None:
         if self._paused_at is not None:
