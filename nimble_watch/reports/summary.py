@@ -74,6 +74,8 @@ def _cause(phase: Phase) -> str:
     cause = phase.cause
     if cause is None:
         return ""
+    if cause.command is None and cause.text:
+        return cause.text
     how = ""
     if cause.signal:
         how = f" was ended by signal {cause.signal}"

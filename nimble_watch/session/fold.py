@@ -122,12 +122,13 @@ class _State:
             phase.cause = Cause(text=str(record["cause"]))
 
     def phase_cause(self, record: Mapping[str, Any], _at: int) -> None:
-        """Take what failed inside a phase; a command that succeeded is no cause."""
+        """Take what failed inside a phase; a success is no cause, and what was seen beats what was read."""
         if record.get("exit") == 0 and record.get("signal") is None:
             return
         phase = self._open_phase(str(record.get("phase"))) or self._newest(str(record.get("phase")))
-        if phase is not None:
+        if phase is not None and (phase.cause is None or record.get("text") is None):
             phase.cause = Cause(
+                text=record.get("text"),
                 command=record.get("command"),
                 exit=record.get("exit"),
                 signal=record.get("signal"),
@@ -237,6 +238,8 @@ class _State:
         if self.ended.get("reason"):
             session.notes = [*session.notes, str(self.ended["reason"])]
         for phase in self.phases.values():
+            if phase.exit == _MAKE_FAILED and phase.cause is None and (phase.command or [""])[0] in _MAKES:
+                phase.unknown["cause"] = "make ends with 2 whatever failed, and what it said was not seen"
             if phase.end_ms is None:
                 phase.unknown["end_time"] = "its end was not seen"
                 phase.result = phase.result or "error"
@@ -264,6 +267,7 @@ class _State:
                 costs.unknown.pop(name, None)
 
 
+_MAKE_FAILED, _MAKES = 2, ("make", "gmake")
 _COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "extra")
 _WHY_UNKNOWN = {
     "estimated_hourly": "no plan was given",

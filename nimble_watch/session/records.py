@@ -92,14 +92,16 @@ def phase_ended(
 
 def phase_cause(
     phase: str,
-    command: Sequence[str],
+    command: Sequence[str] | None,
     exit: int | None,  # noqa: A002  the field's name in the journal and the file
     signal: str | None,
     *,
+    text: str | None = None,
     time: float | None = None,
 ) -> Record:
-    """Say how the command inside a phase really ended (from an inner `exec` under make)."""
-    return _timed("phase-cause", time, phase=phase, command=list(command), exit=exit, signal=signal)
+    """Say how the command inside a phase really ended: seen by an inner `exec`, else make's own `text` about it."""
+    kept = None if command is None else list(command)
+    return _timed("phase-cause", time, phase=phase, command=kept, exit=exit, signal=signal, text=text)
 
 
 def obstacle_opened(obstacle: Obstacle, *, time: float | None = None) -> Record:

