@@ -219,10 +219,16 @@ def _share(directory: str, session: str) -> int | None:
 
 def _locked(directory: str, session: str) -> str:
     """Tell how a session is held: `alone`, `shared`, `dead` (its owner died) or `free`."""
+    path = os.path.join(journal_folder(directory, session), "lock")
     try:
-        lock = os.open(os.path.join(journal_folder(directory, session), "lock"), os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return "free"
+    except OSError:  # a folder that may only be read: a lock can be tried all the same, but not over NFS
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return "shared"  # not to be known, so let it be
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nimble_watch.cleaning import clean
+from nimble_watch.system.calls import boot_id
 
 _MOST = 200  # characters of one fact
 
@@ -45,7 +46,12 @@ def region_name(environ: Mapping[str, str]) -> Setting:
 def host_facts() -> dict[str, Any]:
     """Give what identifies this machine."""
     about = os.uname()
-    return {"name": clean(about.nodename, limit=_MOST), "system": about.sysname, "cpus": os.cpu_count()}
+    return {
+        "name": clean(about.nodename, limit=_MOST),
+        "system": about.sysname,
+        "cpus": os.cpu_count(),
+        "boot": boot_id(),  # tells a machine that went down from a process that was killed
+    }
 
 
 _CI: tuple[tuple[str, str, str, str], ...] = (

@@ -41,6 +41,7 @@ from nimble_watch.store import (
     close,
     close_abandoned,
     current_id,
+    how_closed,
     is_open,
     journal_folder,
     make_folders,
@@ -143,7 +144,8 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
     from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts  # only a beginning
 
     make_folders(folder)
-    close_abandoned(folder)
+    for closed in close_abandoned(folder):
+        _warn(how_closed(closed))
     for left_open in in_the_way(str(folder), Claim(str(folder), None, joined=False, lock=None, warning="")):
         close(folder, left_open)
     now = time.time()

@@ -20,7 +20,10 @@ from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
 from nimble_watch.session import Session, fold
 from nimble_watch.store import (
+    as_it_ended,
+    close_abandoned,
     current_id,
+    how_closed,
     is_open,
     journal_folder,
     load,
@@ -78,6 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
         current=current_id(_folder(arguments)),
         named_by_environment=os.environ.get("NIMBLE_WATCH_SESSION"),
     )
+    _warn([how_closed(closed) for closed in close_abandoned(_folder(arguments))])
     run: Command = arguments.run
     return run(arguments)
 
@@ -147,6 +151,9 @@ def compare(arguments: argparse.Namespace) -> int:
 def _read_all(folder: Path, names: Sequence[str]) -> list[Session]:
     sessions = []
     for name in names:
+        if (opened := _opened(folder, name)) is not None:
+            sessions.append(opened)
+            continue
         loaded = load(session_path(folder, name))
         _warn(loaded.problems)
         if loaded.session is not None:
@@ -154,14 +161,25 @@ def _read_all(folder: Path, names: Sequence[str]) -> list[Session]:
     return sessions
 
 
+def _opened(folder: Path, session_id: str) -> Session | None:
+    """Give an open session folded anew, so that its figures are those of this moment; none if it has ended.
+
+    One whose process is gone, and that may not be written to be closed, is shown as it ended all the same.
+    """
+    if not is_open(folder, session_id):
+        return None
+    problems: list[str] = []
+    records = as_it_ended(folder, session_id, read_records(journal_folder(folder, session_id), problems))
+    if not records:
+        return None
+    _warn(problems)
+    return fold(records, session_id, now=time.time())
+
+
 def _read(folder: Path, session_id: str) -> Session:
-    """Read one session; an open one is folded anew, so that its figures are those of this moment."""
-    if is_open(folder, session_id):
-        problems: list[str] = []
-        records = read_records(journal_folder(folder, session_id), problems)
-        if records:
-            _warn(problems)
-            return fold(records, session_id, now=time.time())
+    """Read one session, or say why it cannot be read."""
+    if (opened := _opened(folder, session_id)) is not None:
+        return opened
     loaded = load(session_path(folder, session_id))
     if loaded.session is None:
         raise NimbleWatchError("; ".join(loaded.problems), advise="`nimble-watch session list` names the others")

@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,6 +26,7 @@ from nimble_watch.cleaning import clean
 from nimble_watch.cluster.credentials import Access
 from nimble_watch.cluster.settings import Settings
 from nimble_watch.errors import ConfigError, NimbleWatchError
+from nimble_watch.system import clock
 
 _TOLD = 400
 _BODY = 65536
@@ -88,7 +88,7 @@ class ServerClock:
 
     def now(self) -> float:
         """Give the API server's time, in seconds since the epoch."""
-        return time.time() + self.offset
+        return clock.now() + self.offset
 
 
 class _Failure(Struct):
@@ -149,7 +149,7 @@ class Connection:
         headers = {"accept": "application/json", "user-agent": "nimble-watch", **self.access.headers()}
         headers["accept-encoding"] = "gzip" if compressed else "identity"
         url = self.access.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        asked = time.time()
+        asked = clock.now()
         try:
             answer = self._pool.request(
                 "GET",
@@ -164,7 +164,7 @@ class Connection:
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self.unreachable(error) from error
-        self._clock.learn(answer.headers.get("date"), asked, time.time())
+        self._clock.learn(answer.headers.get("date"), asked, clock.now())
         if answer.status != 200:  # noqa: PLR2004  HTTP's "OK"
             raise _failure(answer)
         return answer

@@ -133,19 +133,25 @@ def _only_wait(child: int, stage: Stage, error: Exception) -> NoReturn:
     say(f"cannot watch, the phase goes on: {type(error).__name__}: {error}")
     for pipe in stage.pipes:
         pipe.hand_over()
+    from nimble_watch.system.calls import change_of, next_signal
+
     while True:
-        info = signal.sigwaitinfo(stage.signals.taken)
-        if info.si_signo not in (signal.SIGCHLD, signal.SIGCONT) and (info.si_code <= 0 or not stage.terminal):
-            os.kill(child if stage.terminal else -child, info.si_signo)  # not collected yet, so it is still there
+        came = next_signal(stage.signals.taken, None, terminal=stage.terminal)
+        if (
+            came is not None
+            and came.number not in (signal.SIGCHLD, signal.SIGCONT)
+            and not (came.by_kernel and stage.terminal)
+        ):
+            os.kill(child if stage.terminal else -child, came.number)  # not collected yet, so it is still there
         try:
-            found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG)
+            found = change_of(child)
         except ChildProcessError:
             os._exit(125)  # it was collected before we failed
-        if found is None:
+        if found is None or found[0] in ("stopped", "continued"):
             continue
-        if found.si_code == os.CLD_EXITED:
-            os._exit(found.si_status)
-        die_by(found.si_status)
+        if found[0] == "exited":
+            os._exit(found[1])
+        die_by(found[1])
 
 
 def say(sentence: str) -> None:

@@ -16,8 +16,9 @@ import time
 from typing import Any
 
 from nimble_watch.launcher.relay import Notes
-from nimble_watch.launcher.start import open_descriptors
 from nimble_watch.launcher.tap import Feed
+from nimble_watch.system import clock
+from nimble_watch.system.calls import PARENT_LOOK, open_descriptors, spawn_apart, watch_process
 
 _MOST_UNSENT = 8 * 1024 * 1024
 
@@ -34,13 +35,20 @@ class Link:
         self.feed: Feed | None = None
         self.started = time.monotonic()
         self._socket: Any = None
+        self._theirs: Any = None
         self._unsent = bytearray()
         self._lock = _thread.allocate_lock()
         self._wake_read, self._wake_write = os.pipe()
 
+    def open(self) -> None:
+        """Make the way to the observer; what it is told before it starts waits there, even if we are killed at once."""
+        self._socket, self._theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        os.set_blocking(self._socket.fileno(), False)
+        self.lost = False
+
     def start(self, directory: str, *, stderr: int, keep: list[int]) -> None:
         """Start the observer: a session of its own, nothing of the caller's but stderr and what `keep` names."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        theirs = self._theirs
         output, fed = os.pipe()
         control = theirs.fileno()
         passed = {control, output, *keep}
@@ -55,15 +63,12 @@ class Link:
         try:
             words = ["observe", "--control", str(control), "--output", str(output)]
             self.process = spawn_ourselves(words, directory, actions=actions)
-            self.lost = False
         except OSError:
-            self.process = None
+            self.process, self.lost = None, True
         for number in keep:
             os.set_inheritable(number, False)  # noqa: FBT003  it takes no keywords
         os.close(output)
         theirs.close()
-        os.set_blocking(ours.fileno(), False)
-        self._socket = ours
         self.feed = Feed(fed)
 
     def serve(self, *, parent: int | None) -> None:
@@ -74,11 +79,16 @@ class Link:
         """Tell the observer something; never waits."""
         if self.lost:
             return
-        line = json.dumps({"type": kind, "time": time.time(), "monotonic": time.monotonic(), **fields}) + "\n"
+        line = json.dumps({"type": kind, "time": clock.now(), "monotonic": time.monotonic(), **fields}) + "\n"
         with self._lock:
             if len(self._unsent) < _MOST_UNSENT:
                 self._unsent += line.encode("utf-8", "surrogateescape")
-        os.write(self._wake_write, b"x")
+        try:
+            self._send()  # at once: should we be killed now, it knows
+        except OSError:
+            return  # it is gone, as the thread will find
+        if self._unsent:
+            os.write(self._wake_write, b"x")
 
     def wait_seconds(self) -> float:
         """How long to wait for the observer to finish: it may still be importing what it needs."""
@@ -101,14 +111,18 @@ class Link:
     def _run(self, parent: int | None) -> None:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        watched = _watch_process(parent)
+        watched = watch_process(parent)
+        look = None if parent is None or PARENT_LOOK is None else PARENT_LOOK * 1000
         if watched is not None:
             poll.register(watched, select.POLLIN)
         if not self.lost:
             poll.register(self._socket.fileno(), select.POLLIN)
         received = b""
         while True:
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(look))
+            if look is not None and os.getppid() != parent:
+                look = None
+                self.notes.leave("parent-gone")
             if watched is not None and watched in ready:
                 poll.unregister(watched)
                 watched = None
@@ -176,7 +190,7 @@ def spawn_ourselves(words: list[str], directory: str, *, actions: list[Any]) -> 
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     argv = [sys.executable, "-P", os.path.join(package, "__main__.py"), *words]
     environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": directory}
-    return os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsid=True, setsigmask=())
+    return spawn_apart(sys.executable, argv, environ, actions)
 
 
 def spawn_closer(directory: str, session: str) -> None:
@@ -191,16 +205,6 @@ def spawn_closer(directory: str, session: str) -> None:
         spawn_ourselves(["observe", "--close", session, "--sessions", directory], directory, actions=nowhere)
     except OSError:
         return  # the next command closes it
-
-
-def _watch_process(pid: int | None) -> int | None:
-    """Give a descriptor that becomes readable when a process ends; none where the system has no such thing."""
-    if pid is None or not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None
 
 
 def _kill(pid: int) -> None:

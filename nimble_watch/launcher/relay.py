@@ -20,7 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
-from nimble_watch.launcher.tree import below, is_stopped, send_all, still
+from nimble_watch.system import clock
+from nimble_watch.system.calls import Came, change_of, next_signal, zombie
+from nimble_watch.system.tree import below, is_stopped, send_all, still
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,14 +56,27 @@ class Notes:
 class Ending:
     """How a child ended, and how long it took."""
 
-    __slots__ = ("began", "cancelled", "code", "killed", "paused", "seconds", "signal", "stopped", "suspended", "time")
+    __slots__ = (
+        "began",
+        "cancelled",
+        "clock_set",
+        "code",
+        "killed",
+        "paused",
+        "seconds",
+        "signal",
+        "stopped",
+        "suspended",
+        "time",
+    )
 
     def __init__(self) -> None:
         self.began = 0.0
         self.time = 0.0
         self.seconds = 0.0
         self.paused = 0.0
-        self.suspended = 0.0
+        self.suspended = 0.0  # seconds that the machine slept meanwhile
+        self.clock_set = 0.0  # seconds by which somebody set its clock meanwhile
         self.code: int | None = None
         self.signal: int | None = None
         self.stopped = ""  # why we ended it: timeout, fail-fast, budget, cancellation
@@ -106,7 +121,7 @@ class Relay:
         self._grace = 0.0
         self.hurried = False  # the last wait was cut short by somebody who asked us to end
         self._asked: int | None = None
-        self._family: dict[int, int] = {}
+        self._family: dict[int, str] = {}
         self._ending = Ending()
 
     def follow(self, child: int, began: float, *, limit: float | None, grace: float) -> Ending:
@@ -114,29 +129,30 @@ class Relay:
         self._child = child
         self._ending = ending = Ending()
         ending.began = began
-        asleep = _asleep()
+        asleep, set_by = clock.asleep(), clock.set_by()
         self._paused_at, self._next, self._next_at, self._grace, self._family = None, 0, None, grace, {}
         self._stood_still = 0.0
         while not self._look():
             deadline = self._next_at
             if deadline is None and limit is not None:
                 deadline = limit + self._stood_still
-            info = self._next_signal(deadline)
-            if info is None:
+            came = self._next_signal(deadline)
+            if came is None:
                 if self._next_at is None:
                     limit = None
                     self.stop("timeout")
                 elif time.monotonic() >= self._next_at:
                     self._escalate()
-            elif info.si_signo == WAKE:
+            elif came.number == WAKE:
                 self._read_notes()
-            elif info.si_signo != signal.SIGCHLD:
-                self._pass_on(info)
+            elif came.number != signal.SIGCHLD:
+                self._pass_on(came)
         if ending.stopped:
             self._end_family()
-        ending.time = time.time()
+        ending.time = clock.now()
         ending.seconds = max(0.0, time.monotonic() - began - ending.paused)
-        ending.suspended = max(0.0, _asleep() - asleep)
+        ending.suspended = max(0.0, clock.asleep() - asleep)
+        ending.clock_set = clock.set_by() - set_by
         self._child = 0
         return ending
 
@@ -145,13 +161,13 @@ class Relay:
         deadline = None if seconds is None else time.monotonic() + seconds
         self.hurried = False
         while not done():
-            info = self._next_signal(deadline)
-            if info is not None and info.si_signo in CANCELLING:
-                self._asked = info.si_signo
+            came = self._next_signal(deadline)
+            if came is not None and came.number in CANCELLING:
+                self._asked = came.number
                 self.hurried = True
-            if info is None or info.si_signo in CANCELLING:
+            if came is None or came.number in CANCELLING:
                 return done()
-            if info.si_signo == WAKE:
+            if came.number == WAKE:
                 self._read_notes()
         return True
 
@@ -202,10 +218,8 @@ class Relay:
     def _group(self) -> int | None:
         return None if self.terminal else self._child
 
-    def _next_signal(self, deadline: float | None) -> Any:
-        if deadline is None:
-            return signal.sigwaitinfo(self.signals.taken)
-        return signal.sigtimedwait(self.signals.taken, max(0.0, deadline - time.monotonic()))
+    def _next_signal(self, deadline: float | None) -> Came | None:
+        return next_signal(self.signals.taken, deadline, terminal=self.terminal)
 
     def _read_notes(self) -> None:
         while self.notes.box:
@@ -218,9 +232,8 @@ class Relay:
             else:
                 self.on_note(what, value)
 
-    def _pass_on(self, info: Any) -> None:
-        number = info.si_signo
-        from_somebody = info.si_code <= 0
+    def _pass_on(self, came: Came) -> None:
+        number = came.number
         if number == signal.SIGCONT:
             if not self.terminal or is_stopped(self._child):
                 self._send(number)
@@ -230,7 +243,7 @@ class Relay:
             self.tell("signalled", signal=NAMES[number])
         if number in JOB_CONTROL:
             self._asked_to_stop = True
-        if from_somebody or not self.terminal:
+        if not came.by_kernel or not self.terminal:
             self._send(number)
 
     def _send(self, number: int) -> None:
@@ -248,18 +261,19 @@ class Relay:
             self._reap_strangers()
         while True:
             try:
-                found = os.waitid(os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+                found = change_of(self._child)
             except ChildProcessError:
                 self._ending.code = 0  # somebody else collected it; its status is lost
                 return True
             if found is None:
                 return False
-            if found.si_code == os.CLD_EXITED:
-                self._ending.code = found.si_status
-            elif found.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
-                self._ending.signal = found.si_status
-            elif found.si_code == os.CLD_STOPPED:
-                self._pause(found.si_status)
+            what, number = found
+            if what == "exited":
+                self._ending.code = number
+            elif what == "killed":
+                self._ending.signal = number
+            elif what == "stopped":
+                self._pause(number)
                 continue
             else:
                 self._resume()
@@ -289,20 +303,5 @@ class Relay:
 
     def _reap_strangers(self) -> None:
         """Collect the orphans that a container's first process inherits, but never the child itself."""
-        while (found := _zombie()) not in (None, self._child):
+        while (found := zombie()) not in (None, self._child):
             os.waitpid(found or 0, os.WNOHANG)
-
-
-def _zombie() -> int | None:
-    try:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return None
-    return None if found is None else found.si_pid
-
-
-def _asleep() -> float:
-    """Seconds that the machine has slept since it started; the monotonic clock leaves them out."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

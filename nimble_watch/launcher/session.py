@@ -17,6 +17,8 @@ from nimble_watch.launcher import Order, Stage, Step, die_by, say
 from nimble_watch.launcher.link import Link, spawn_closer
 from nimble_watch.launcher.relay import NAMES, Ending, Notes, Relay
 from nimble_watch.launcher.tap import Feed, Tap
+from nimble_watch.system import clock
+from nimble_watch.system.calls import path_of, sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +50,13 @@ class Conduct:
         """Take the first child, which is running already, and start everything around it."""
         self._first = child
         self._began = (monotonic, now)
-        watched = self.held is not None and not self.stage.inner
-        if watched:
-            self._start_observer()
+        if self.held is not None and not self.stage.inner:
+            self._greet(self.held)
+            self._started(self.order.steps[0], child, monotonic, now)
+            keep = [] if self.held.lock is None else [self.held.lock]
+            self.link.start(self.held.directory, stderr=self.stage.stderr, keep=keep)
+        else:
+            self._started(self.order.steps[0], child, monotonic, now)
         feed = self.link.feed
         for tap in self.taps:
             tap.start(feed or _nowhere(), lambda: self.notes.leave("tap"))
@@ -81,11 +87,10 @@ class Conduct:
     # -- phases ------------------------------------------------------------------------------------------------------
 
     def _first_one(self, step: Step) -> Ending:
-        monotonic, now = self._began
-        return self._follow(step, self._first, monotonic, now)
+        return self._follow(step, self._first, self._began[0])
 
     def _one(self, step: Step) -> Ending:
-        monotonic, now = time.monotonic(), time.time()
+        monotonic, now = time.monotonic(), clock.now()
         try:
             child = self.stage.spawn(step)
         except NotStartedError as error:
@@ -95,9 +100,10 @@ class Conduct:
             self._edge("phase-started", step, time=now, monotonic=monotonic, argv=step.argv, pid=None)
             self._ended(step, ending, result="error")
             return ending
-        return self._follow(step, child, monotonic, now)
+        self._started(step, child, monotonic, now)
+        return self._follow(step, child, monotonic)
 
-    def _follow(self, step: Step, child: int, monotonic: float, now: float) -> Ending:
+    def _started(self, step: Step, child: int, monotonic: float, now: float) -> None:
         self._edge(
             "phase-started",
             step,
@@ -109,6 +115,8 @@ class Conduct:
             cwd=_cwd(),
             files=_files(self.stage.files),
         )
+
+    def _follow(self, step: Step, child: int, monotonic: float) -> Ending:
         if self.held is not None and self.held.session is not None and not self.stage.inner:
             mark_phases(self.held)
         limit = self.order.seconds("timeout")
@@ -134,11 +142,12 @@ class Conduct:
             duration=round(ending.seconds, 6),
             paused=round(ending.paused, 6),
             suspended=round(ending.suspended, 3),
+            clock_set=round(ending.clock_set, 3),
             stopped=ending.stopped or None,
         )
 
     def _skip(self, step: Step) -> None:
-        self._edge("phase-ended", step, time=time.time(), monotonic=time.monotonic(), result="skip", exit=None,
+        self._edge("phase-ended", step, time=clock.now(), monotonic=time.monotonic(), result="skip", exit=None,
                    signal=None, duration=0.0, paused=0.0)  # fmt: skip
 
     def _settle(self) -> None:
@@ -154,12 +163,8 @@ class Conduct:
 
     # -- the observer ------------------------------------------------------------------------------------------------
 
-    def _start_observer(self) -> None:
-        held = self.held
-        if held is None:
-            return
-        keep = [] if held.lock is None else [held.lock]
-        self.link.start(held.directory, stderr=self.stage.stderr, keep=keep)
+    def _greet(self, held: Claim) -> None:
+        self.link.open()
         self.link.tell(
             "begin",
             version=VERSION,
@@ -172,6 +177,7 @@ class Conduct:
             terminal=self.stage.terminal,
             lock=held.lock,
             launcher=os.getpid(),
+            clock=clock.anchor(),
             time=self._began[1],
             monotonic=self._began[0],
         )
@@ -216,8 +222,8 @@ class Conduct:
     def _keep_edges(self, ending: Ending, *, leave_open: bool) -> None:
         """Write to the journal what the observer may not have written, and have the session closed."""
         held = self.held
-        if held is None or held.session is None:
-            return
+        if held is None or held.session is None or not (leave_open or os.path.isdir(held.journal)):
+            return  # not recorded, or the observer had ended the session before it was lost
         records = [_record(edge) for edge in self.edges]
         if not held.joined:
             started = {
@@ -230,7 +236,7 @@ class Conduct:
             }
             records.insert(0, started)
         if not leave_open:
-            records.append({"type": "session-ended", "time": time.time(), "result": ending.result})
+            records.append({"type": "session-ended", "time": clock.now(), "result": ending.result})
         self._write(held, "launcher", records)
         if not leave_open:
             spawn_closer(held.directory, held.session)
@@ -259,18 +265,22 @@ class Conduct:
         try:
             journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             os.write(journal, "".join(lines).encode("utf-8", "surrogateescape"))
-            os.fdatasync(journal)
+            sync(journal)
             os.close(journal)
         except OSError as error:
             if not self.order.flag("quiet"):
                 say(f"cannot record the phase in {path}: {error.strerror}")
 
     def _close_others(self, held: Claim) -> None:
-        others = set(abandoned(held.directory, now=time.time(), but=held.session))
+        dead = set(abandoned(held.directory, now=clock.now(), but=held.session))
+        others = set(dead)
         if self.order.mode == "run":
             others.update(in_the_way(held.directory, held))
-        for session in sorted(others)[:_CLOSED_AT_ONCE]:
+        chosen = sorted(others)[:_CLOSED_AT_ONCE]
+        for session in chosen:
             spawn_closer(held.directory, session)
+        if (told := [session for session in chosen if session in dead]) and not self.order.flag("quiet"):
+            say(f"closing {', '.join(told)}: the process is gone")
 
 
 def _record(edge: dict[str, Any]) -> dict[str, Any]:
@@ -282,7 +292,7 @@ def _record(edge: dict[str, Any]) -> dict[str, Any]:
             "phase": edge["phase"],
             "command": [os.path.basename(edge["argv"][0])],
         }
-    kept = ("type", "time", "phase", "duration", "exit", "signal", "result", "paused")
+    kept = ("type", "time", "phase", "duration", "exit", "signal", "result", "paused", "suspended", "clock_set")
     return {name: edge[name] for name in kept if name in edge}
 
 
@@ -296,7 +306,7 @@ def _files(files: list[tuple[int, int]]) -> list[dict[str, Any]]:
     for number, offset in files:
         try:
             about = os.fstat(number)
-            path = os.readlink(f"/proc/self/fd/{number}")
+            path = path_of(number)
         except OSError:
             continue
         found.append({"stream": number, "path": path, "device": about.st_dev, "inode": about.st_ino, "offset": offset})

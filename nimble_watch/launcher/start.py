@@ -47,6 +47,10 @@ class Signals:
         self.ignored = frozenset(number for number in wanted if signal.getsignal(number) is signal.SIG_IGN)
         self.taken = frozenset(wanted - self.ignored | {signal.SIGCHLD, WAKE})
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if not hasattr(signal, "sigwaitinfo"):
+            from nimble_watch.system.calls import prepare  # where it is needed; elsewhere a child waits
+
+            prepare(self.taken)
         self.before = signal.pthread_sigmask(signal.SIG_BLOCK, self.taken)
 
 
@@ -61,6 +65,8 @@ class Pipe:
 
     def hand_over(self) -> None:
         """Leave a reader of its own to those who write when we no longer read: their next write must not kill them."""
+        from nimble_watch.system.calls import open_descriptors, spawn_apart  # only at the end
+
         actions = [
             (os.POSIX_SPAWN_DUP2, self.targets[0], 1),
             (os.POSIX_SPAWN_DUP2, self.read, 0),
@@ -68,17 +74,9 @@ class Pipe:
             *((os.POSIX_SPAWN_CLOSE, number) for number in open_descriptors() if number not in (0, 1, 2)),
         ]
         try:
-            os.posix_spawnp("cat", ["cat"], os.environ, file_actions=actions, setsid=True, setsigmask=())
+            spawn_apart("cat", ["cat"], os.environ, actions)
         except OSError:
             return  # no cat on this machine: those who still write meet SIGPIPE
-
-
-def open_descriptors() -> list[int]:
-    """Give our open descriptors, so that none of the caller's leak into helpers that outlive the child."""
-    try:
-        return [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        return list(range(3, 256))
 
 
 def guard_standard_descriptors() -> None:

@@ -23,7 +23,6 @@ _READ = 256 * 1024
 _FRAME = 56 * 1024
 _HEADER = struct.Struct("<BxxxI")
 _DROPPED = 0xFF
-_SETPIPE_SZ = 1031  # F_SETPIPE_SZ, on Linux only
 
 
 class Feed:
@@ -206,8 +205,10 @@ class Tap:
 
 
 def _widen(pipe: int) -> None:
-    """Let the pipe hold more, for fewer and larger pieces; the system may refuse."""
+    """Let the pipe hold more, for fewer and larger pieces; the system may refuse, or not know of it."""
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        return
     try:
-        fcntl.fcntl(pipe, _SETPIPE_SZ, _READ)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _READ)
     except OSError:
         return

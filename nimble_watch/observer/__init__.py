@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 from nimble_watch.observer.core import Observer, Report, snapshot
 from nimble_watch.observer.replay import replay
+from nimble_watch.system.calls import be_the_likelier_victim
+
+_RATHER_US = 500
+"""Of a machine's memory in thousandths: a small child is never killed in our place, one that eats it all still is."""
 
 if TYPE_CHECKING:
     from nimble_watch.observer.watch import Watch
@@ -27,6 +31,7 @@ def main(words: list[str]) -> int:
         from nimble_watch.observer.closing import close_when_free  # noqa: PLC0415  all else is not needed for that
 
         return close_when_free(given["--sessions"], given["--close"])
+    be_the_likelier_victim(_RATHER_US)
     from nimble_watch.observer.live import Live  # noqa: PLC0415  a replay needs neither threads nor a terminal
 
     status = Live(int(given["--control"]), int(given["--output"]), _open_watch).run()

@@ -14,7 +14,6 @@ import os
 import select
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from nimble_watch.cleaning import clean
 from nimble_watch.console import PREFIX
+from nimble_watch.system import clock
 
 _HEADER = struct.Struct("<BxxxI")
 _DROPPED = 0xFF
@@ -164,7 +164,7 @@ class Incoming:
             stream, length = _HEADER.unpack_from(self._frames, at)
             if stream == _DROPPED:
                 at += _HEADER.size
-                self._put(Heard(time.time(), "stdout", "", lost=length))
+                self._put(Heard(clock.now(), "stdout", "", lost=length))
                 continue
             end = at + _HEADER.size + length
             if len(self._frames) < end:
@@ -182,7 +182,7 @@ class Incoming:
 
     def _tell(self, stream: Literal["stdout", "stderr"], lines: list[str]) -> None:
         """Pass lines on, but not our own: a file that takes both the child's and ours is read back whole."""
-        now = time.time()
+        now = clock.now()
         for line in lines:
             if not line.startswith(PREFIX):
                 self._put(Heard(now, stream, line))

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 
 from nimble_watch.cleaning import clean, clean_argv, learn_secrets
-from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts
 from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import option, program
+from nimble_watch.observer.facts import beginning, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.makes import failed_recipe
-from nimble_watch.observer.orphan import stop_group
+from nimble_watch.observer.orphan import Child
 from nimble_watch.observer.scribe import Scribe
 from nimble_watch.observer.telling import Telling
 from nimble_watch.observer.watch import OpenWatch, Watch
@@ -32,16 +32,12 @@ from nimble_watch.reports.summary import summary
 from nimble_watch.rules import all_rules
 from nimble_watch.scope import from_argv, from_options
 from nimble_watch.session import (
-    costs_known,
-    fields_set,
-    milliseconds,
-    new_uid,
     phase_ended,
     phase_started,
     session_ended,
-    session_started,
 )
-from nimble_watch.signals import ClusterFound, ClusterLost, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
+from nimble_watch.signals import ClusterLost, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
+from nimble_watch.system import clock
 
 _INBOX = 8192
 _BATCH = 512
@@ -51,6 +47,7 @@ _FINISH = 1.5
 """Seconds that ending may take: the launcher waits two."""
 _CONSOLE = 0.4
 _GRACE = 10.0
+_CORRECTED = 1.0
 _FIRST_LOOK = 0.25
 """Seconds after a phase's start at which its processes are looked at first, as nothing tells of a new one; doubled."""
 
@@ -70,7 +67,8 @@ class Live:
         self._watch: Watch | None = None
         self._begun: dict[str, Any] = {}
         self._phase = ""
-        self._group: int | None = None
+        self._started = 0.0
+        self._child: Child | None = None
         self._early: list[Heard] = []
         self._signals: list[Signal] = []
         self._spaces: frozenset[str] = frozenset()
@@ -82,7 +80,7 @@ class Live:
         self._doubts = 0
         self._telling = Telling(self._console, None)
         self._observer = Observer({}, self._telling)
-        self._meter = Meter(self._observer.state, self._observer.scope, time.time())
+        self._meter = Meter(self._observer.state, self._observer.scope, clock.now())
 
     def run(self) -> int:
         """Serve until the launcher says that it is over, or is gone; the threads end with this process."""
@@ -103,7 +101,7 @@ class Live:
         """Give the time on the API server's clock, on which everything is judged; the session is kept on ours."""
         if self._watch is not None:
             self._telling.offset = self._watch.clock.offset
-        return time.time() + self._telling.offset
+        return clock.now() + self._telling.offset
 
     def _next(self) -> Item | None:
         """Give the next item, having let time do what was due; None when only time passed."""
@@ -179,8 +177,7 @@ class Live:
         """Do what the launcher says; true when it was the last thing."""
         fields = message.fields
         if fields is None:
-            self._orphaned()
-            return True
+            return self._orphaned()
         match fields.get("type"):
             case "begin":
                 self._begin(fields)
@@ -191,18 +188,24 @@ class Live:
             case "finish":
                 self._finish(fields)
                 return True
+            case "survivor-ended":
+                self._bury("nimble-watch was killed; the phase ran on, and how it ended is not known")
+                return True
             case _:
                 pass
         return False
 
     def _begin(self, fields: dict[str, Any]) -> None:
         self._begun = fields
+        if fields.get("clock"):
+            began, elapsed = fields["clock"]
+            clock.adopt((float(began), float(elapsed)))
         session, started = fields.get("session"), float(fields["time"])
         if session:
             writer = f"observer-{os.getpid()}" if fields.get("joined") else "observer"
             self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn)
             if not fields.get("joined"):
-                self._scribe.begin(self._beginning(fields, session, started))
+                self._scribe.begin(beginning(fields, session, started))
         options = fields.get("options") or {}
         stop = self._stop if options.get("fail_fast") else None
         self._telling = Telling(self._console, self._scribe, stop=stop, fetch_log=self._fetch_log)
@@ -224,20 +227,6 @@ class Live:
             for _ in self._observer.scope.learn(given):
                 pass  # nothing is known of the cluster yet, so nothing can come into scope
 
-    def _beginning(self, fields: dict[str, Any], session: str, started: float) -> dict[str, Any]:
-        options = fields.get("options") or {}
-        return session_started(
-            session_id=session,
-            uid=new_uid(milliseconds(started), os.urandom(10)),
-            operation=str(fields.get("operation") or "unknown"),
-            environment=environment_name(option(options, "environment"), os.environ).value or "dev",
-            start_time=started,
-            region=region_name(os.environ).value,
-            host=host_facts(),
-            ci=ci_facts(os.environ),
-            vcs=vcs_facts(Path.cwd()),
-        )
-
     def _start_watch(self) -> None:
         """Open the watch beside the loop: importing the client takes a third of a second."""
         try:
@@ -246,15 +235,14 @@ class Live:
             watch.start(sorted(self._observer.scope.namespaces))
         except Exception as error:  # noqa: BLE001  without a watch the phase still runs and is recorded
             reason = f"our own watch failed to start ({type(error).__name__}: {clean(str(error))}); please report it"
-            self._inbox.put(ClusterLost(time.time(), reason))
+            self._inbox.put(ClusterLost(clock.now(), reason))
             return
         self._watch = watch
 
     def _phase_started(self, fields: dict[str, Any]) -> None:
         self._phase = str(fields["phase"])
-        self._group = fields.get("group")
         argv = [str(word) for word in fields.get("argv") or ()]
-        at = float(fields["time"])
+        self._started = at = float(fields["time"])
         if self._scribe is not None:
             self._scribe.append(phase_started(self._phase, program(argv), time=at))
         if self._watch is not None:
@@ -263,6 +251,7 @@ class Live:
             PhaseStarted(at + self._telling.offset, self._phase, tuple(clean_argv(argv)), int(fields.get("pid") or 0))
         )
         if fields.get("pid"):
+            self._child = Child(int(fields["pid"]), fields.get("group"))
             self._processes = Processes(self._phase, int(fields["pid"]))
             self._look_step = _FIRST_LOOK
             self._look_at = self._now() + _FIRST_LOOK
@@ -284,6 +273,8 @@ class Live:
                     exit=fields.get("exit"),
                     signal=fields.get("signal"),
                     paused=float(fields.get("paused") or 0.0),
+                    suspended=float(fields.get("suspended") or 0.0),
+                    clock_set=_worth_a_word(float(fields.get("clock_set") or 0.0)),
                     time=at,
                 )
             )
@@ -296,7 +287,9 @@ class Live:
             )
         if self._watch is not None:
             self._watch.look_again()
-        self._group = self._processes = None
+        if self._child is not None:
+            self._child.forget()
+        self._child = self._processes = None
 
     def _linger(self) -> None:
         """Wait a moment for what the cluster has still to say about a failure."""
@@ -325,7 +318,7 @@ class Live:
             self._watch.fetch_log(namespace, pod, container, previous=previous)
 
     def _send(self, **fields: Any) -> None:
-        line = msgspec.json.encode({**fields, "time": time.time()}) + b"\n"
+        line = msgspec.json.encode({**fields, "time": clock.now()}) + b"\n"
         try:
             self._control.settimeout(0.5)
             self._control.sendall(line)
@@ -337,19 +330,38 @@ class Live:
     def _finish(self, fields: dict[str, Any]) -> None:
         began = time.monotonic()
         result, leave_open = str(fields.get("result") or "success"), bool(fields.get("leave_open"))
-        self._close_session(result, leave_open=leave_open, at=float(fields.get("time") or time.time()), began=began)
+        self._close_session(result, leave_open=leave_open, at=float(fields.get("time") or clock.now()), began=began)
         self._console.close(_CONSOLE)
         self._send(type="finished", session=self._begun.get("session"))
 
-    def _orphaned(self) -> None:
-        """Leave neither the child behind nor the session open: the launcher went without a word."""
+    def _orphaned(self) -> bool:
+        """Leave neither the child behind nor the session open: the launcher went without a word.
+
+        True once all is done; a child that lives on is watched to its end, which is then the last thing.
+        """
         options = self._begun.get("options") or {}
-        now = time.time()
-        if self._group is not None and not self._begun.get("terminal") and not options.get("survive"):
-            stop_group(self._group, float(options.get("kill_after") or _GRACE))
-        if self._scribe is not None and self._phase and self._observer.tracker.phase:
-            self._scribe.append(phase_ended(self._phase, result="error", cause="nimble-watch was killed", time=now))
-            self._observer.take((PhaseEnded(now, self._phase, "error", None, None, 0.0),), now)
+        child = self._child
+        if child is not None and (self._begun.get("terminal") or options.get("survive")):
+            self._telling.warn("nimble-watch itself was killed; the phase goes on, and is watched until it ends")
+            threading.Thread(target=self._await_survivor, args=(child,), name="survivor", daemon=True).start()
+            return False
+        if child is not None:
+            child.stop(float(options.get("kill_after") or _GRACE))
+        self._bury("nimble-watch was killed, and so the phase was stopped")
+        return True
+
+    def _await_survivor(self, child: Child) -> None:
+        child.await_end()
+        self._inbox.put(Message({"type": "survivor-ended"}))
+
+    def _bury(self, cause: str) -> None:
+        """Close the session of a launcher that was killed."""
+        options = self._begun.get("options") or {}
+        now = clock.now()
+        if self._scribe is not None and self._child is not None:
+            self._scribe.append(phase_ended(self._phase, result="error", cause=cause, time=now))
+            at = now + self._telling.offset
+            self._take(PhaseEnded(at, self._phase, "error", None, None, now - self._started))
         leave_open = bool(self._begun.get("joined") or options.get("leave_open"))
         reason = "nimble-watch itself was killed"
         self._close_session("error", leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
@@ -360,7 +372,9 @@ class Live:
     ) -> None:
         if self._scribe is None:
             return
-        self._facts(over=not leave_open)
+        state, scope = self._observer.state, self._observer.scope
+        for known in known_by_now(state, scope, self._meter, over=not leave_open):
+            self._scribe.append(known)
         record = None if leave_open else session_ended(result, reason=reason, time=at)
         session = self._scribe.finish(record, _FINISH - (time.monotonic() - began))
         if session is not None and not leave_open and self._begun.get("mode") == "run":
@@ -368,21 +382,7 @@ class Live:
         elif session is not None and not leave_open and (session.obstacles or session.costs.after):
             self._console.say([*still_billing(session.costs.after), f"recorded as {session.session_id}"])
 
-    def _facts(self, *, over: bool) -> None:
-        """Write down what is known of the cluster and of the costs."""
-        scribe, state = self._scribe, self._observer.state
-        if scribe is None:
-            return
-        scribe.append(costs_known(self._meter.costs(over=over)))
-        found: dict[str, Any] = {}
-        if isinstance(state.cluster, ClusterFound):
-            found["namespaces"] = sorted(self._observer.scope.namespaces)
-        region = next((r for node in state.nodes() if (r := _region(node.metadata.labels))), None)
-        if region is not None and region_name(os.environ).value is None:
-            found["region"] = region
-        if found:
-            scribe.append(fields_set(**found))
 
-
-def _region(labels: dict[str, str] | None) -> str | None:
-    return (labels or {}).get("topology.kubernetes.io/region")
+def _worth_a_word(clock_set: float) -> float:
+    """Give by how much a clock was set; what NTP corrects all the time is nothing."""
+    return clock_set if abs(clock_set) >= _CORRECTED else 0.0

@@ -1,18 +1,38 @@
-"""The journal's thread: writing may block, and a disk may be full; neither may hold up the loop."""
+"""The journal's thread: writing may block, and a disk may be full; neither may hold up the loop.
+
+What cannot be written is kept and tried again with whatever comes next, and at the end, for which a part of the disk
+was put by.  Every few seconds a sign of life is written: should this process be killed, it tells how long it lived.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from nimble_watch.session import Record, Session
-from nimble_watch.store import Journal, StoreError, begin, end, journal_folder, refold
+from nimble_watch.session import Record, Session, alive
+from nimble_watch.store import (
+    Journal,
+    StoreError,
+    end,
+    journal_folder,
+    keep_reserve,
+    present,
+    refold,
+    restore,
+    use_reserve,
+)
+from nimble_watch.system import clock
 
 _FOLD_EVERY = 1.0
 """Seconds between two versions of the session's JSON while a phase runs; the journal is always up to date."""
+_ALIVE_EVERY = 5.0
+"""Seconds between two signs of life: by so much the end of a session whose process was killed may be too early."""
+_MOST_UNWRITTEN = 20_000
 
 _Job = Callable[[], None]
 
@@ -26,10 +46,12 @@ class Scribe:
         self._writer = writer
         self._warn = warn
         self._journal: Journal | None = None
+        self._unwritten: deque[Record] = deque(maxlen=_MOST_UNWRITTEN)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._failed = False
         self._stale = False
-        self._folded = 0.0
+        self._folded = self._alive = time.monotonic()
+        self._is_current = True
         self.result: Session | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -40,7 +62,7 @@ class Scribe:
 
     def append(self, record: Record) -> None:
         """Write a record; it carries its time, so that waiting in the queue does not change it."""
-        record.setdefault("time", time.time())
+        record.setdefault("time", clock.now())
         self._jobs.put(lambda: self._append(record))
 
     def finish(self, record: Record | None, patience: float) -> Session | None:
@@ -52,11 +74,13 @@ class Scribe:
 
     def _run(self) -> None:
         while True:
-            timeout = None if not self._stale else max(0.0, self._folded + _FOLD_EVERY - time.monotonic())
+            due = self._alive + _ALIVE_EVERY
+            if self._stale:
+                due = min(due, self._folded + _FOLD_EVERY)
             try:
-                job = self._jobs.get(timeout=timeout)
+                job = self._jobs.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
-                job = self._fold
+                job = self._fold if self._stale else self._live
             if job is None:
                 return
             try:
@@ -68,24 +92,67 @@ class Scribe:
                     self._warn(f"{error}; the phase goes on")
 
     def _begin(self, record: Record) -> None:
-        begin(self._folder, self._session, record, writer=self._writer)
-        self._folded = time.monotonic()
+        self._is_current = False
+        self._append(record)
+        self._fold()
+        keep_reserve(self._folder, self._session)
 
     def _append(self, record: Record) -> None:
+        self._unwritten.append(record)
+        self._write()
+
+    def _live(self) -> None:
+        self._alive = time.monotonic()
+        if self._unwritten:  # the disk is full: what has to be said comes first
+            self._write()
+        elif self._journal is not None:
+            self._journal.append({**alive(), "time": clock.now()})
+
+    def _write(self) -> None:
+        """Write down what is not written yet."""
         if self._journal is None:
             self._journal = Journal(journal_folder(self._folder, self._session), self._writer)
-        self._journal.append(record)
-        self._stale = True
+        while self._unwritten:
+            self._journal.append(self._unwritten[0])
+            self._unwritten.popleft()
+            self._stale = True
 
     def _fold(self) -> None:
         self._stale, self._folded = False, time.monotonic()
-        refold(self._folder, self._session)
+        self._put_back()
+        if self._is_current:
+            refold(self._folder, self._session)
+        else:
+            present(self._folder, self._session)
+            self._is_current = True
+
+    def _put_back(self) -> None:
+        """Write the journal once more if somebody has removed its folder: the file that we hold still has it all."""
+        folder = journal_folder(self._folder, self._session)
+        if self._journal is None or self._journal.path.exists():
+            return
+        restore(self._folder, self._session)  # its lock is ours until this process ends
+        self._is_current = False
+        content = self._journal.content()
+        with contextlib.suppress(OSError):
+            path = folder / self._journal.path.name
+            path.write_bytes(content)
+            path.chmod(0o600)
+        self._journal.close()
+        self._journal = Journal(folder, self._writer)
 
     def _end(self, record: Record | None) -> None:
         if record is None:
+            self._put_back()
+            self._write()
             self.result = refold(self._folder, self._session)
-        else:
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
-            self.result = end(self._folder, self._session, record)
+            return
+        use_reserve(self._folder, self._session)
+        self._put_back()
+        self._write()
+        if not self._is_current:
+            present(self._folder, self._session)
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self.result = end(self._folder, self._session, record)

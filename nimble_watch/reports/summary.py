@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from nimble_watch.reports import Report, View
 from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
-from nimble_watch.session import Obstacle, Phase, Session, Standing, band, is_counted, moment
+from nimble_watch.session import Obstacle, Phase, Session, Standing, band, is_counted, moment, whole_seconds
 
 _MOST_OBSTACLES = 20
+_A_SECOND_MS = 1_000
 _OLDER_MS = 5_000  # trouble that much older than the obstacle began before the phase, and is told as such
 
 
@@ -55,6 +56,20 @@ def _phases(session: Session, view: View) -> Iterator[str]:
         ).rstrip()
         if phase.cause is not None:
             yield from paragraph("because", _cause(phase), width=view.width)
+        for note in _gaps(phase):
+            yield from paragraph("note", note, width=view.width)
+
+
+def _gaps(phase: Phase) -> Iterator[str]:
+    """Say where a phase's clock and its duration part."""
+    if phase.paused_ms >= _A_SECOND_MS:
+        yield f"it was stopped for {clock(whole_seconds(phase.paused_ms))} meanwhile, which is not in its duration"
+    if phase.suspended_ms >= _A_SECOND_MS:
+        yield f"the machine slept {clock(whole_seconds(phase.suspended_ms))} meanwhile, which is not in its duration"
+    if abs(phase.clock_set_ms) >= _A_SECOND_MS:
+        way = "forward" if phase.clock_set_ms > 0 else "back"
+        by = clock(whole_seconds(abs(phase.clock_set_ms)))
+        yield f"the machine's clock was set {way} by {by} meanwhile; all times here are by the one of the beginning"
 
 
 def _lasted(phase: Phase) -> str:

@@ -24,6 +24,7 @@ from nimble_watch.session.model import (
 )
 from nimble_watch.session.records import (
     Record,
+    alive,
     costs_known,
     fields_set,
     foreign_changes,
@@ -55,6 +56,7 @@ __all__ = [
     "Standing",
     "Usage",
     "Wait",
+    "alive",
     "apply_changes",
     "band",
     "changes_between",

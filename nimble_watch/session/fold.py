@@ -110,10 +110,12 @@ class _State:
             phase = self.phases[name] = Phase(start_time=stamp(start), start_ms=start)
         phase.end_ms, phase.end_time = at, stamp(at)
         phase.paused_ms = milliseconds(record.get("paused") or 0.0)
+        phase.suspended_ms = milliseconds(record.get("suspended") or 0.0)
+        phase.clock_set_ms = milliseconds(record.get("clock_set") or 0.0)
         if duration is not None:
             phase.duration_ms = milliseconds(float(duration))
         elif phase.start_ms is not None:
-            phase.duration_ms = max(0, at - phase.start_ms - phase.paused_ms)
+            phase.duration_ms = max(0, at - phase.start_ms - phase.paused_ms - phase.suspended_ms)
         if phase.duration_ms is not None:
             phase.duration = whole_seconds(phase.duration_ms)
         phase.result = record.get("result")
@@ -172,6 +174,9 @@ class _State:
             self.fields.update({name: value for name, value in fields.items() if name not in _COMPUTED})
             self.fields["unknown"] = {name: why for name, why in unknown.items() if self.fields.get(name) is None}
 
+    def alive(self, record: Mapping[str, Any], at: int) -> None:
+        """Take a sign of life: its time is all that it says."""
+
     def changed_by_others(self, record: Mapping[str, Any], _at: int) -> None:
         """Take what another program did to the session's JSON."""
         changes = record.get("changes")
@@ -210,7 +215,7 @@ class _State:
         others = foreign_obstacles(self.foreign, self.obstacles, self.problems)
         session.obstacles = sorted([*self.obstacles.values(), *others], key=lambda one: moment(one.timestamp) or 0)
         total = self.total_ms
-        if total is None and self.start_ms is not None:
+        if total is None and self.start_ms is not None and until >= self.start_ms:  # else the clock was set back
             paused = sum(phase.paused_ms for phase in self.phases.values())
             total = max(0, until - self.start_ms - paused)
         counted = [obstacle for obstacle in session.obstacles if is_counted(obstacle)]
@@ -243,6 +248,18 @@ class _State:
             if phase.end_ms is None:
                 phase.unknown["end_time"] = "its end was not seen"
                 phase.result = phase.result or "error"
+        for obstacle in self.obstacles.values():
+            if obstacle.source == "watched" and obstacle.outcome == "standing":
+                self._let_go(obstacle)
+
+    def _let_go(self, obstacle: Obstacle) -> None:
+        """Close an obstacle that stood when its observer was killed: it counts to its phase's end, or the session's."""
+        run = _run_of(self.phases, obstacle)
+        end = self.end_ms if run is None or run.end_ms is None else run.end_ms
+        obstacle.outcome = "phase-ended"
+        obstacle.intervals = [
+            (start, max(start, end or start) if stop is None else stop) for start, stop in obstacle.intervals
+        ]
 
     def _price(self, session: Session, blocked: Blocked, until: int, total_ms: int | None) -> None:
         costs = read_fields(Costs, self.costs, "costs.", self.problems)
@@ -287,6 +304,7 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "costs": _State.costs_known,
     "set": _State.set,
     "foreign": _State.changed_by_others,
+    "alive": _State.alive,
     "session-ended": _State.ended_,
 }
 

@@ -31,8 +31,10 @@ class Cause(Struct, kw_only=True, omit_defaults=True):
 class Phase(Struct, kw_only=True):
     """One step of the workflow as it ran; a repetition is a phase of its own (`install#2`).
 
-    `duration` is whole seconds of the monotonic clock without pauses, `duration_ms` the same, exact.  `cost_usd` is the
-    metered cost of the nodes while it ran, `blocked_usd` the part of it that obstacles held.
+    `duration` is whole seconds of the monotonic clock without pauses, `duration_ms` the same, exact; `suspended_ms` is
+    how long the machine slept meanwhile, which is not in it.  `clock_set_ms` is by how much the machine's clock was set
+    meanwhile (back: below 0); the times here go on as if it had not been.  `cost_usd` is the metered cost of the nodes
+    while it ran, `blocked_usd` the part of it that obstacles held.
     """
 
     start_time: str | None = None
@@ -43,6 +45,8 @@ class Phase(Struct, kw_only=True):
     end_ms: int | None = None
     duration_ms: int | None = None
     paused_ms: int = 0
+    suspended_ms: int = 0
+    clock_set_ms: int = 0
     result: str | None = None
     exit: int | None = None
     signal: str | None = None

@@ -74,9 +74,14 @@ def phase_ended(
     signal: str | None = None,
     cause: str | None = None,
     paused: float = 0.0,
+    suspended: float = 0.0,
+    clock_set: float = 0.0,
     time: float | None = None,
 ) -> Record:
-    """Say how a phase ended; `duration` is monotonic seconds without the `paused` ones."""
+    """Say how a phase ended; `duration` is monotonic seconds without the `paused` and the `suspended` ones.
+
+    `clock_set` is by how many seconds the machine's clock was set meanwhile.
+    """
     return _timed(
         "phase-ended",
         time,
@@ -87,7 +92,14 @@ def phase_ended(
         result=result,
         cause=cause,
         paused=paused,
+        suspended=suspended,
+        clock_set=clock_set,
     )
+
+
+def alive() -> Record:
+    """Say that the session's observer was there, for the case that it is killed: then this is when it was last seen."""
+    return _timed("alive", None)
 
 
 def phase_cause(

@@ -66,7 +66,8 @@ def performance(total_ms: int | None, obstacles: Sequence[Obstacle], now_ms: int
     score = None if total_ms is None else efficiency(total_ms, obstacle_ms)
     unknown: dict[str, str] = {}
     if total_ms is None:
-        unknown["total_duration"] = unknown["efficiency_score"] = "the session's start or end is not known"
+        reason = "the session's start or end is not known, or the clock was set back between them"
+        unknown["total_duration"] = unknown["efficiency_score"] = reason
     elif score is None:
         unknown["efficiency_score"] = "no time has passed"
     return Performance(

@@ -17,26 +17,46 @@ from nimble_watch.store.history import (
     session_path,
 )
 from nimble_watch.store.journal import Journal, read_records
-from nimble_watch.store.sessions import begin, close, close_abandoned, end, make_folders, refold, result_of
+from nimble_watch.store.sessions import (
+    as_it_ended,
+    begin,
+    close,
+    close_abandoned,
+    end,
+    how_closed,
+    keep_reserve,
+    make_folders,
+    present,
+    refold,
+    restore,
+    result_of,
+    use_reserve,
+)
 
 __all__ = [
     "Journal",
     "Loaded",
     "StoreError",
+    "as_it_ended",
     "begin",
     "check_id",
     "close",
     "close_abandoned",
     "current_id",
     "end",
+    "how_closed",
     "is_open",
     "journal_folder",
+    "keep_reserve",
     "load",
     "load_all",
     "make_folders",
+    "present",
     "read_records",
     "refold",
+    "restore",
     "result_of",
     "session_ids",
     "session_path",
+    "use_reserve",
 ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,8 @@ import msgspec
 
 from nimble_watch.session import Record, encode_line
 from nimble_watch.store.files import storing
+from nimble_watch.system import clock
+from nimble_watch.system.calls import sync
 
 _EDGES = frozenset(("session-started", "phase-started", "phase-ended", "obstacle-logged", "session-ended"))
 """After these the record is forced to disk (0.25 ms); the others follow with the next one (0.001 ms each)."""
@@ -40,27 +41,39 @@ class Journal:
 
     def append(self, record: Mapping[str, Any]) -> Record:
         """Write a record, numbered, timed unless it says when, and on disk if it is an edge; give it as written."""
-        self._seq += 1
-        whole: Record = {**record, "seq": self._seq}
-        whole.setdefault("time", time.time())
+        whole: Record = {**record, "seq": self._seq + 1}
+        whole.setdefault("time", clock.now())
         line = encode_line(whole)
         with storing("write", self.path):
             self._write(b"\n" + line if self._torn else line)
+            self._seq += 1
             if whole.get("type") in _EDGES:
-                os.fdatasync(self._fd)
+                sync(self._fd)
         return whole
+
+    def content(self) -> bytes:
+        """Give what was written so far, also when somebody has removed the file meanwhile."""
+        with storing("read", self.path):
+            return os.pread(self._fd, os.fstat(self._fd).st_size, 0)
 
     def _write(self, line: bytes) -> None:
         self._torn = True
+        before = os.fstat(self._fd).st_size
         rest = memoryview(line)
-        while rest:  # a regular file takes it in one write; a full disk takes a part and then says why
-            rest = rest[os.write(self._fd, rest) :]
+        try:
+            while rest:  # a regular file takes it in one write; a full disk takes a part and then says why
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, before)  # nobody else writes to it
+                self._torn = False
+            raise
         self._torn = False
 
     def flush(self) -> None:
         """Force everything written so far to disk."""
         with storing("write", self.path):
-            os.fdatasync(self._fd)
+            sync(self._fd)
 
     def close(self) -> None:
         """Close the file."""

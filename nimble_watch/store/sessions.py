@@ -8,9 +8,11 @@ it final: so kill -9 in between leaves a session that the next command ends.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from nimble_watch.session import (
 from nimble_watch.store.files import StoreError, append_line, locked, own_folder, point_link, storing, write_whole
 from nimble_watch.store.history import CURRENT, journal_folder, session_path
 from nimble_watch.store.journal import Journal, read_records
+from nimble_watch.system.calls import boot_id
 
 HISTORY = "all-sessions.txt"
 LOCK = "lock"
@@ -40,6 +43,8 @@ SILENCE = 24 * 3600.0
 _OLD = 60.0  # a temporary link this old (seconds) is of a writer that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _GONE = ".ended-"
+_DAMAGED = ".damaged-"
+_RESERVE, _RESERVED = "reserve", 256 * 1024  # of the disk, for the end: a few times what a large session takes
 
 
 def make_folders(folder: Path) -> None:
@@ -52,9 +57,45 @@ def begin(folder: Path, session_id: str, record: Mapping[str, Any], *, writer: s
     """Begin a session whose journal folder was claimed: write its first record and its JSON, and make it current."""
     with Journal(journal_folder(folder, session_id), writer) as journal:
         journal.append(record)
+    return present(folder, session_id)
+
+
+def present(folder: Path, session_id: str) -> Session:
+    """Give a session that has a record its JSON, and make it current."""
     session = refold(folder, session_id)
     point_link(folder / CURRENT, f"{session_id}.json")
     return session
+
+
+def keep_reserve(folder: Path, session_id: str) -> None:
+    """Keep a part of the disk for a session's end, so that one that fills up meanwhile has room for it."""
+    path = journal_folder(folder, session_id) / _RESERVE
+    written = 0
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            written = os.write(fd, bytes(_RESERVED))
+        finally:
+            os.close(fd)
+    if written < _RESERVED:  # there is not even so much: leave it to those who need it
+        use_reserve(folder, session_id)
+
+
+def use_reserve(folder: Path, session_id: str) -> None:
+    """Give the reserve back to the disk: now is the end for which it was kept."""
+    with contextlib.suppress(OSError):
+        (journal_folder(folder, session_id) / _RESERVE).unlink(missing_ok=True)
+
+
+def restore(folder: Path, session_id: str) -> int:
+    """Make the journals' folder of a session at work once more, after somebody removed it; gives its lock, held."""
+    journals = journal_folder(folder, session_id)
+    make_folders(folder)
+    own_folder(journals)
+    with storing("lock", journals / LOCK):
+        lock = os.open(journals / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
 
 
 def refold(folder: Path, session_id: str, *, now: float | None = None) -> Session:
@@ -62,7 +103,9 @@ def refold(folder: Path, session_id: str, *, now: float | None = None) -> Sessio
     journals = journal_folder(folder, session_id)
     with locked(journals / "fold.lock"):
         _take_foreign(folder, session_id, journals)
-        session = fold(read_records(journals, []), session_id, now=now)
+        problems: list[str] = []
+        session = fold(read_records(journals, problems), session_id, now=now)
+        session.notes = [*session.notes, *problems]
         content = encode(session)
         write_whole(journals / _FOLDING, content, durable=False)
         write_whole(session_path(folder, session_id), content)
@@ -113,6 +156,7 @@ def end(
 ) -> Session:
     """End a session: its last record (unless it is there), fold, summary, one line of history, journals away."""
     journals = journal_folder(folder, session_id)
+    use_reserve(folder, session_id)
     if record is not None:
         with Journal(journals, writer) as journal:
             journal.append(record)
@@ -127,10 +171,13 @@ def end(
     _remember(folder, session)
     for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
         stray.unlink(missing_ok=True)  # of a writer that was killed
-    gone = journals.with_name(f"{_GONE}{session_id}")
+    problems: list[str] = []
+    read_records(journals, problems)
+    gone = journals.with_name(f"{_DAMAGED if problems else _GONE}{session_id}")
     with storing("remove", journals):
         journals.replace(gone)
-    _remove(gone)
+    if not problems:  # what could not be read is kept for somebody to look at; the session's notes name it
+        _remove(gone)
     return session
 
 
@@ -172,7 +219,7 @@ def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
     with contextlib.suppress(OSError):
         for path in (folder / JOURNALS).glob(f"{_GONE}*"):
             _remove(path)
-        for stray in folder.glob(f".{CURRENT}.*.tmp"):
+        for stray in (*folder.glob(f".{CURRENT}.*.tmp"), *(folder / JOURNALS).glob(".lock-*")):
             if time.time() - stray.lstat().st_mtime > _OLD:
                 stray.unlink()
     return closed
@@ -188,7 +235,33 @@ def close(folder: Path, session_id: str) -> Session | None:
         if not free:
             return None
         records = read_records(journals, [])
+        if (begun := _how_it_began(session_id, records)) is not None:
+            with Journal(journals, "closed") as journal:
+                journal.append(begun)
         return end(folder, session_id, _how_it_ended(journals, records, crashed=crashed), writer="closed")
+
+
+def as_it_ended(folder: Path, session_id: str, records: Sequence[Record]) -> list[Record]:
+    """Give the records of an open session with the end that it has come to, where nobody is at work in it any more.
+
+    For those who may look at it but not write: `close` would write the same.
+    """
+    journals = journal_folder(folder, session_id)
+    if session_id not in abandoned(str(folder), now=time.time()):
+        return list(records)
+    added = (
+        _how_it_began(session_id, records),
+        _how_it_ended(journals, records, crashed=(journals / LOCK).exists()),
+    )
+    return [*records, *({**record, "writer": "closed", "seq": 0} for record in added if record is not None)]
+
+
+def _how_it_began(session_id: str, records: Sequence[Record]) -> Record | None:
+    """Give the beginning that a session's name tells, where its process was killed before it could write it."""
+    if any(record["type"] == "session-started" for record in records):
+        return None
+    claimed = datetime.strptime(session_id[8:23], "%Y%m%d-%H%M%S").replace(tzinfo=UTC).timestamp()
+    return {"type": "session-started", "time": claimed, "start_time": claimed}
 
 
 def _how_it_ended(journals: Path, records: Sequence[Record], *, crashed: bool) -> Record | None:
@@ -196,10 +269,25 @@ def _how_it_ended(journals: Path, records: Sequence[Record], *, crashed: bool) -
         return None
     last = max((float(record["time"]) for record in records), default=journals.stat().st_mtime)
     if crashed:
-        return session_ended("error", reason="its process was killed, or its machine went down", time=last)
+        return session_ended("error", reason=_why_crashed(records), time=last)
     silent = time.time() - last > SILENCE
     reason = "nothing was heard of it for a day" if silent else "ended by the next session"
     return session_ended(result_of(records), reason=reason, time=last)
+
+
+def how_closed(session: Session) -> str:
+    """Say in one line that a session which nobody would have ended was ended, and how."""
+    return f"closed {session.session_id}, {session.result}: {session.notes[-1] if session.notes else 'it had ended'}"
+
+
+def _why_crashed(records: Iterable[Mapping[str, Any]]) -> str:
+    """Say what became of a session's process, as far as it can be known."""
+    hosts = [record.get("host") for record in records if record.get("type") == "session-started"]
+    boots = {host["boot"] for host in hosts if isinstance(host, Mapping) and host.get("boot")}
+    here = boot_id()
+    if boots and here and here not in boots:
+        return "its machine went down; the end is the last sign of life"
+    return "its process was killed, or could not write any more; the end is the last sign of life"
 
 
 def result_of(records: Iterable[Mapping[str, Any]]) -> str:

@@ -67,4 +67,4 @@ def test_outside_of_a_checkout_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_the_host_is_named() -> None:
-    assert set(host_facts()) == {"name", "system", "cpus"}
+    assert set(host_facts()) == {"name", "system", "cpus", "boot"}

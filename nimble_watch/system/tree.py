@@ -1,0 +1,126 @@
+"""The processes under a child: for reaching grandchildren in other groups, and stopped ones.
+
+They are read from /proc; where there is none (macOS) `ps` is asked, which knows a process's start to the second only.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
+
+_HAS_PROC = os.path.exists("/proc/self/stat")
+_COLUMNS = "pid=,ppid=,pgid=,stat=,lstart="
+_LEAST_COLUMNS = 5
+
+
+def below(roots: set[int], group: int | None) -> dict[int, tuple[str, bool]]:
+    """Give the living processes from `roots` down and those of `group`: when each started, and whether it is stopped.
+
+    The start tells a process from a later one that got its number; it is compared and never understood.
+    """
+    about: dict[int, tuple[str, bool]] = {}
+    parents: dict[int, int] = {}
+    found: set[int] = set()
+    for pid, line in _all().items():
+        parents[pid] = line.parent
+        about[pid] = line.started, line.stopped
+        if pid in roots or line.group == group:
+            found.add(pid)
+    more = True
+    while more:
+        new = {pid for pid, parent in parents.items() if parent in found} - found
+        found |= new
+        more = bool(new)
+    return {pid: about[pid] for pid in found}
+
+
+def still(family: dict[int, str]) -> dict[int, str]:
+    """Give those of a family (number and start) that are still alive."""
+    there = _some(family)
+    return {pid: started for pid, started in family.items() if pid in there and there[pid].started == started}
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped."""
+    line = _some([pid]).get(pid)
+    return line is not None and line.stopped
+
+
+def send_all(number: int, roots: set[int], group: int | None) -> dict[int, str]:
+    """Send a signal once to everything below, continue what is stopped, so that it can act on it; give who got it."""
+    there = below(roots, group)
+    for pid in sorted(there):
+        send(pid, number)
+    for pid, (_, stopped) in there.items():
+        if stopped and number != signal.SIGKILL:
+            send(pid, signal.SIGCONT)
+    return {pid: started for pid, (started, _) in there.items()}
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process that may just have ended."""
+    try:
+        os.kill(pid, number)
+    except OSError:
+        return
+
+
+class _Line:
+    """What is known of one living process."""
+
+    __slots__ = ("group", "parent", "started", "stopped")
+
+    def __init__(self, parent: str, group: str, state: str, started: str) -> None:
+        self.parent = int(parent)
+        self.group = int(group)
+        self.stopped = state in ("T", "t")
+        self.started = started
+
+
+def _all() -> dict[int, _Line]:
+    """Give every process that has not ended."""
+    if not _HAS_PROC:
+        return _asked("-A")
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return {}
+    return _some(numbers)
+
+
+def _some(pids: list[int] | dict[int, str]) -> dict[int, _Line]:
+    if not _HAS_PROC:
+        return _asked("-p", ",".join(map(str, pids))) if pids else {}
+    return {pid: line for pid in pids if (line := _read(pid)) is not None}
+
+
+def _read(pid: int) -> _Line | None:
+    """Read a process's line in /proc (proc_pid_stat(5)); none if it is gone, or ended and not collected yet."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).decode("ascii", "replace").rpartition(")")[2].split()
+        state, parent, group, started = fields[0], fields[1], fields[2], fields[19]
+        return None if state in ("Z", "X") else _Line(parent, group, state, started)
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _asked(*which: str) -> dict[int, _Line]:
+    """Ask ps(1), in the words that Linux and macOS have in common."""
+    import subprocess  # only where there is no other way, and never before the child
+
+    try:
+        said = subprocess.run(["ps", *which, "-o", _COLUMNS], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return {}
+    found = {}
+    for row in said.splitlines():
+        fields = row.split(None, _LEAST_COLUMNS - 1)
+        if len(fields) == _LEAST_COLUMNS and not fields[3].startswith(("Z", "X")):
+            found[int(fields[0])] = _Line(fields[1], fields[2], fields[3][0], fields[4].strip())
+    return found
