@@ -75,9 +75,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         try:
             fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
+                _write_all(fd, content)
                 if durable:
                     os.fsync(fd)
             finally:
@@ -120,7 +118,8 @@ def locked(path: Path, *, seconds: float = 5.0) -> Iterator[bool]:
     try:
         yield _lock(fd, seconds)
     finally:
-        os.close(fd)
+        with contextlib.suppress(OSError):  # the lock goes with the descriptor, whatever close says
+            os.close(fd)
 
 
 def _lock(fd: int, seconds: float) -> bool:
@@ -138,12 +137,30 @@ def _lock(fd: int, seconds: float) -> bool:
             return True
 
 
-def append_line(path: Path, line: bytes) -> None:
-    """Append a line to a file, in one write, on disk."""
+def append_line(path: Path, line: bytes, *, after: int | None) -> None:
+    """Append a line to a file, on disk.
+
+    Who holds the file's lock may say `after` how many bytes of it the line comes: what is behind them goes, and a line
+    that cannot be written whole is taken back.
+    """
     with storing("write", path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, line)
+            if after is not None:
+                os.ftruncate(fd, after)
+            _write_all(fd, line)
             os.fsync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                if after is not None:
+                    os.ftruncate(fd, after)
+            raise
         finally:
             os.close(fd)
+        sync_folder(path.parent)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

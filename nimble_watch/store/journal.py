@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from nimble_watch.session import Record, encode_line
-from nimble_watch.store.files import storing
+from nimble_watch.store.files import storing, sync_folder
 from nimble_watch.system import clock
 from nimble_watch.system.calls import sync
 
@@ -38,6 +38,7 @@ class Journal:
             written = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
         self._seq = written.count(b"\n")
         self._torn = bool(written) and not written.endswith(b"\n")
+        self._named = bool(written)  # whether its name in the folder is on disk too
 
     def append(self, record: Mapping[str, Any]) -> Record:
         """Write a record, numbered, timed unless it says when, and on disk if it is an edge; give it as written."""
@@ -48,13 +49,19 @@ class Journal:
             self._write(b"\n" + line if self._torn else line)
             self._seq += 1
             if whole.get("type") in _EDGES:
-                sync(self._fd)
+                self._force()
         return whole
 
     def content(self) -> bytes:
         """Give what was written so far, also when somebody has removed the file meanwhile."""
         with storing("read", self.path):
             return os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+
+    def _force(self) -> None:
+        sync(self._fd)
+        if not self._named:
+            sync_folder(self.path.parent)
+            self._named = True
 
     def _write(self, line: bytes) -> None:
         self._torn = True
@@ -73,7 +80,7 @@ class Journal:
     def flush(self) -> None:
         """Force everything written so far to disk."""
         with storing("write", self.path):
-            sync(self._fd)
+            self._force()
 
     def close(self) -> None:
         """Close the file."""

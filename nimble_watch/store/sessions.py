@@ -32,7 +32,16 @@ from nimble_watch.session import (
     session_ended,
     to_document,
 )
-from nimble_watch.store.files import StoreError, append_line, locked, own_folder, point_link, storing, write_whole
+from nimble_watch.store.files import (
+    StoreError,
+    append_line,
+    locked,
+    own_folder,
+    point_link,
+    storing,
+    sync_folder,
+    write_whole,
+)
 from nimble_watch.store.history import CURRENT, journal_folder, session_path
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.system.calls import boot_id
@@ -40,7 +49,7 @@ from nimble_watch.system.calls import boot_id
 HISTORY = "all-sessions.txt"
 LOCK = "lock"
 SILENCE = 24 * 3600.0
-_OLD = 60.0  # a temporary link this old (seconds) is of a writer that was killed
+_OLD = 60.0  # a temporary link or lock this old (seconds) is of a command that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _GONE = ".ended-"
 _DAMAGED = ".damaged-"
@@ -57,6 +66,8 @@ def begin(folder: Path, session_id: str, record: Mapping[str, Any], *, writer: s
     """Begin a session whose journal folder was claimed: write its first record and its JSON, and make it current."""
     with Journal(journal_folder(folder, session_id), writer) as journal:
         journal.append(record)
+    with storing("write", folder / JOURNALS):
+        sync_folder(folder / JOURNALS)  # the claim, on the way to the child, had no time for that
     return present(folder, session_id)
 
 
@@ -107,7 +118,7 @@ def refold(folder: Path, session_id: str, *, now: float | None = None) -> Sessio
         session = fold(read_records(journals, problems), session_id, now=now)
         session.notes = [*session.notes, *problems]
         content = encode(session)
-        write_whole(journals / _FOLDING, content, durable=False)
+        write_whole(journals / _FOLDING, content)
         write_whole(session_path(folder, session_id), content)
         with storing("write", journals):
             (journals / _FOLDING).replace(journals / _FOLDED)
@@ -167,7 +178,7 @@ def end(
         session = refold(folder, session_id)
     from nimble_watch.reports.summary import summary  # noqa: PLC0415  only an end needs it, every short call would pay
 
-    write_whole(folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
+    write_whole(folder / f"summary-{session_id}.txt", summary(session).encode())
     _remember(folder, session)
     for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
         stray.unlink(missing_ok=True)  # of a writer that was killed
@@ -176,6 +187,7 @@ def end(
     gone = journals.with_name(f"{_DAMAGED if problems else _GONE}{session_id}")
     with storing("remove", journals):
         journals.replace(gone)
+        sync_folder(gone.parent)  # a folder that came back without its journals would be taken for an empty session
     if not problems:  # what could not be read is kept for somebody to look at; the session's notes name it
         _remove(gone)
     return session
@@ -195,13 +207,15 @@ def _remember(folder: Path, session: Session) -> None:
 
     path = folder / HISTORY
     mark = f"SESSION: {session.session_id} |".encode()
-    with locked(folder / JOURNALS / "history.lock"):
+    with locked(folder / JOURNALS / "history.lock") as alone:
         with storing("read", path):
             known = path.read_bytes() if path.exists() else b""
-        if mark in known:
+        whole, newline, torn = known.rpartition(b"\n")
+        if mark in whole:
             return
-        gap = b"" if not known or known.endswith(b"\n") else b"\n"
-        append_line(path, gap + history_line(session).encode() + b"\n")
+        kept = whole + newline if mark in torn else known  # what a power cut left of our own line goes
+        gap = b"" if not kept or kept.endswith(b"\n") else b"\n"
+        append_line(path, gap + history_line(session).encode() + b"\n", after=len(kept) if alone else None)
 
 
 def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
@@ -210,19 +224,29 @@ def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
     One whose owner died is an `error`; a shell's that was silent for a day is what its phases were; one that had
     recorded its end without finishing is finished.  Where one cannot be written it stays as it is.
     """
+    _sweep(folder)
     closed = []
     for session_id in abandoned(str(folder), now=time.time() if now is None else now):
         with contextlib.suppress(StoreError):  # the next command tries again
             session = close(folder, session_id)
             if session is not None:
                 closed.append(session)
+    return closed
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what commands left that were killed on their way in or out: it holds nothing that anybody recorded."""
+    journals = folder / JOURNALS
     with contextlib.suppress(OSError):
-        for path in (folder / JOURNALS).glob(f"{_GONE}*"):
+        for path in journals.glob(f"{_GONE}*"):
             _remove(path)
-        for stray in (*folder.glob(f".{CURRENT}.*.tmp"), *(folder / JOURNALS).glob(".lock-*")):
+        for stray in (*folder.glob(f".{CURRENT}.*.tmp"), *journals.glob(".lock-*")):
             if time.time() - stray.lstat().st_mtime > _OLD:
                 stray.unlink()
-    return closed
+        for claimed in journals.glob("session-*"):  # and killed before it could be held
+            if time.time() - claimed.stat().st_mtime > _OLD:
+                with contextlib.suppress(OSError):  # only an empty folder can be removed
+                    claimed.rmdir()
 
 
 def close(folder: Path, session_id: str) -> Session | None:

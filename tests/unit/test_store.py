@@ -349,17 +349,35 @@ def test_sessions_begun_and_ended_at_once_by_many_processes_are_all_there(folder
         held = begin(folder)
         store.end(folder, name_of(held), s.session_ended("success"))
 
-    children = [in_a_child(one) for _ in range(20)]
+    children = [in_a_child(one) for _ in range(50)]
     for child in children:
         os.waitpid(child, 0)
-    assert len(history(folder)) == len(set(history(folder))) == 20
-    assert len(store.session_ids(folder)) == 20
+    assert len(history(folder)) == len(set(history(folder))) == 50
+    assert len(store.session_ids(folder)) == 50
     assert all(loaded.problems == [] for loaded in store.load_all(folder))
 
 
-def test_killed_at_any_instant_a_session_is_whole_and_no_phase_that_was_on_disk_is_lost(folder: Path) -> None:
+@pytest.mark.parametrize("rounds", [25, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
+def test_killed_at_any_instant_a_session_is_whole_and_no_phase_that_was_on_disk_is_lost(
+    tmp_path: Path, rounds: int
+) -> None:
     chance = random.Random(7)  # noqa: S311  moments, not secrets
+    for number in range(0, rounds, 25):
+        folder = tmp_path / f"sessions-{number}"
+        store.make_folders(folder)
+        for _ in range(25):
+            _kill_one(folder, chance)
+        for stray in (folder / ".journal").iterdir():
+            os.utime(stray, (0, 0))  # a minute later, that is
+        assert store.close_abandoned(folder) == []
+        assert [path.name for path in (folder / ".journal").iterdir()] in ([], ["history.lock"])
+        assert len(history(folder)) == len(set(history(folder)))
+        assert not list(folder.glob(".session-*.tmp"))
+
+
+def _kill_one(folder: Path, chance: random.Random) -> None:
     marks = folder.parent / "marks"
+    marks.write_text("")
 
     def work() -> None:
         held = begin(folder)
@@ -370,25 +388,17 @@ def test_killed_at_any_instant_a_session_is_whole_and_no_phase_that_was_on_disk_
                 store.refold(folder, name_of(held))
         store.end(folder, name_of(held), s.session_ended("success"))
 
-    for _ in range(25):
-        marks.write_text("")
-        child = in_a_child(work)
-        until = time.monotonic() + chance.random() * 0.06
-        while time.monotonic() < until and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            for loaded in store.load_all(folder):
-                assert loaded.session is not None, loaded.problems
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        store.close_abandoned(folder)
-        session_id, _, reached = marks.read_text().partition(" ")
-        if reached:
-            loaded = store.load(store.session_path(folder, session_id))
+    child = in_a_child(work)
+    until = time.monotonic() + chance.random() * 0.06
+    while time.monotonic() < until and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        for loaded in store.load_all(folder):
             assert loaded.session is not None, loaded.problems
-            assert loaded.session.state == "ended"
-            assert set(loaded.session.phases) >= {f"phase-{number}" for number in range(int(reached) + 1)}
-    for half_a_claim in (folder / ".journal").glob(".lock-*"):
-        os.utime(half_a_claim, (1.0, 1.0))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
     store.close_abandoned(folder)
-    assert [path.name for path in (folder / ".journal").iterdir()] in ([], ["history.lock"])
-    assert len(history(folder)) == len(set(history(folder)))
-    assert not list(folder.glob(".session-*.tmp"))
+    session_id, _, reached = marks.read_text().partition(" ")
+    if reached:
+        loaded = store.load(store.session_path(folder, session_id))
+        assert loaded.session is not None, loaded.problems
+        assert loaded.session.state == "ended"
+        assert set(loaded.session.phases) >= {f"phase-{number}" for number in range(int(reached) + 1)}
