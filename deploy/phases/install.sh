@@ -17,7 +17,8 @@ node_price=unpriced
 if [ -n "$chosen_shape" ]; then node_price=$(price_of "$chosen_shape"); fi
 if [ "$node_price" = unpriced ]; then
     cost=unpriced
-    say "costs      unpriced: ${chosen_shape:-no GPU node is known}${chosen_shape:+, $(why_unpriced "$chosen_shape")}"
+    parts="${chosen_shape:-no GPU node is known}${chosen_shape:+, $(why_unpriced "$chosen_shape")}"
+    say "costs      unpriced: $parts"
 else
     cost=$(awk -v node="$node_price" -v volume="$volume_price" -v balancer="$balancer_price" 'BEGIN { printf "%.2f", node + volume + balancer }')
     parts="$node_price for a node of $chosen_shape, $volume_price for the volume"
@@ -25,6 +26,10 @@ else
     say "costs      $cost USD per hour: $parts"
 fi
 gate "$cost" "a node of ${chosen_shape:-a shape not known yet} with its volume"
+# The session holds this plan against what will have stood there; without a session there is nobody to tell.
+if [ -n "${NIMBLE_WATCH_SESSION:-}" ]; then
+    "$NIMBLE_WATCH" session plan-costs "$cost" "$parts" || warn "the session does not know of this plan, see above"
+fi
 
 pending=$(helm list --namespace "$NAMESPACE" --pending --filter "^$RELEASE\$" --short 2>&1) || explain_cluster "$pending"
 if [ -n "$pending" ]; then

@@ -20,14 +20,18 @@ from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines, learn_secrets
 from nimble_watch.errors import UsageError, closest
 from nimble_watch.log import log_of
 from nimble_watch.session import (
+    COST_VARIANCE,
     Obstacle,
     Record,
     Session,
     band,
     costs_known,
+    costs_planned,
+    given_variance,
     milliseconds,
     new_uid,
     obstacle_logged,
+    percent_above,
     phase_ended,
     phase_started,
     session_ended,
@@ -53,9 +57,9 @@ from nimble_watch.store import end as end_session
 
 _FIELDS = ("phase", "type", "description", "root cause", "fix", "delay in seconds", "cost in USD")
 _NEEDED = 5
-_VARIANCE = Decimal(10)  # percent above the plan from which on it is an obstacle
-_COST_VARIANCE = "cost-variance"
 _MOST = Decimal(10) ** 12
+_UNPRICED = "unpriced"
+"""What a plan says whose price nobody knows."""
 
 
 class Told(NamedTuple):
@@ -238,7 +242,7 @@ def log_obstacle(told: Told) -> int:
     now = time.time()
     session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
     obstacle_id = f"obs-{int(now)}-{os.getpid()}"
-    if texts[1] == _COST_VARIANCE:  # one that we computed from update-costs is the same trouble
+    if texts[1] == COST_VARIANCE:  # one that we computed from update-costs is the same trouble
         obstacle_id = _variance_id(folder, session_id) or obstacle_id
     obstacle = Obstacle(
         id=obstacle_id,
@@ -280,7 +284,7 @@ def _number(fields: Sequence[str], at: int, unknown: dict[str, str], name: str) 
 def _variance_id(folder: Path, session_id: str) -> str | None:
     for record in read_records(journal_folder(folder, session_id), []):
         obstacle = record.get("obstacle")
-        if isinstance(obstacle, dict) and obstacle.get("source") == "computed" and obstacle["type"] == _COST_VARIANCE:
+        if isinstance(obstacle, dict) and obstacle.get("source") == "computed" and obstacle["type"] == COST_VARIANCE:
             return str(obstacle["id"])
     return None
 
@@ -296,30 +300,25 @@ def update_costs(told: Told) -> int:
     now = time.time()
     costs = {"estimated_hourly": planned, "actual_hourly": actual}
     records = [costs_known({name: cost for name, cost in costs.items() if cost is not None}, given=True, time=now)]
-    if planned and actual is not None:
-        variance = ((actual - planned) / planned * 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
-        if variance > _VARIANCE:
-            obstacle_id = _variance_id(folder, session_id) or f"obs-{int(now)}-{os.getpid()}"
-            records.append(obstacle_logged(_variance_obstacle(obstacle_id, variance, actual - planned, now), time=now))
+    if planned is not None and actual is not None and (above := percent_above(planned, actual)):
+        obstacle_id = _variance_id(folder, session_id) or f"obs-{int(now)}-{os.getpid()}"
+        dearer = given_variance(obstacle_id, above, actual - planned, milliseconds(now))
+        records.append(obstacle_logged(dearer, time=now))
     _record(folder, session_id, *records)
     return 0
 
 
-def _variance_obstacle(obstacle_id: str, variance: Decimal, dearer: Decimal, now: float) -> Obstacle:
-    return Obstacle(
-        id=obstacle_id,
-        phase="cost-tracking",
-        type=_COST_VARIANCE,
-        kind=_COST_VARIANCE,
-        description=f"Actual cost {variance}% higher than estimated",
-        root_cause="Cost estimation model needs adjustment",
-        fix="Update cost calculation algorithms",
-        time_delay_seconds=0,
-        cost_impact_usd=dearer,
-        timestamp=stamp(milliseconds(now)),
-        source="computed",
-        outcome="logged",
-    )
+def plan_costs(told: Told) -> int:
+    """Record what the phase that runs plans to cost per hour; what `update-costs` says still wins."""
+    hourly, *rest = _words(told, "plan-costs", least=1, most=2)
+    session_id = _needed_session(told.folder)
+    planned = None if hourly == _UNPRICED else _cost(hourly, {})
+    if planned is None and hourly != _UNPRICED:
+        raise UsageError("plan-costs takes an amount in USD per hour", advise=f"or `{_UNPRICED}`, and why")
+    phase = clean(os.environ.get("NIMBLE_WATCH_PHASE", ""), limit=200)
+    about = clean_lines(" ".join(rest), limit=FIELD_LIMIT)
+    _record(told.folder, session_id, costs_planned(phase, planned, about, time=time.time()))
+    return 0
 
 
 def _cost(text: str, unknown: dict[str, str]) -> Decimal | None:
@@ -362,6 +361,12 @@ EVENTS = {
         "say what an hour was planned to cost, and what it costs (USD)",
         {},
         update_costs,
+    ),
+    "plan-costs": Event(
+        "USD_PER_HOUR [WHAT]",
+        "say what the phase that runs plans to cost per hour, and for what; `unpriced`, and why, where nobody knows",
+        {},
+        plan_costs,
     ),
 }
 """What scripts tell, by the name of the subcommand."""

@@ -1,7 +1,8 @@
 """A session: what is kept of one run of the workflow.
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
-and writes JSON, `money` shares costs out, `scores` says how well it went, `foreign` merges what others wrote.
+and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
+`foreign` merges what others wrote.
 No side effects anywhere here: files are `store`'s business.
 """
 
@@ -26,6 +27,7 @@ from nimble_watch.session.records import (
     Record,
     alive,
     costs_known,
+    costs_planned,
     fields_set,
     foreign_changes,
     obstacle_closed,
@@ -41,8 +43,10 @@ from nimble_watch.session.records import (
 )
 from nimble_watch.session.scores import band, efficiency, is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, new_uid, stamp, whole_seconds
+from nimble_watch.session.variance import COST_VARIANCE, given_variance, percent_above
 
 __all__ = [
+    "COST_VARIANCE",
     "RESULTS",
     "SCHEMA",
     "Cause",
@@ -61,6 +65,7 @@ __all__ = [
     "band",
     "changes_between",
     "costs_known",
+    "costs_planned",
     "efficiency",
     "encode",
     "encode_documents",
@@ -69,6 +74,7 @@ __all__ = [
     "fold",
     "foreign_changes",
     "from_document",
+    "given_variance",
     "is_counted",
     "milliseconds",
     "moment",
@@ -77,6 +83,7 @@ __all__ = [
     "obstacle_logged",
     "obstacle_opened",
     "obstacle_updated",
+    "percent_above",
     "performance",
     "phase_cause",
     "phase_ended",

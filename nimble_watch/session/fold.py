@@ -18,6 +18,7 @@ from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Se
 from nimble_watch.session.money import Blocked, cents, hours_with_a_node, largest_remainder, usage_by_phase
 from nimble_watch.session.scores import is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
+from nimble_watch.session.variance import metered_variance
 
 _NOTHING = Decimal(0)
 _FAULTS = ("error", "cancellation", "timeout", "failure")
@@ -57,6 +58,7 @@ class _State:
         self.waits: dict[tuple[str, str | None, int], Wait] = {}
         self.costs: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
+        self.plan: dict[str, Any] = {}
         self.foreign: dict[str, Any] = {}
         self.problems: list[str] = []
 
@@ -166,6 +168,10 @@ class _State:
             target = self.given if record.get("given") else self.costs
             target.update(raw)
 
+    def planned(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take a phase's plan; the newest one counts."""
+        self.plan = dict(record)
+
     def set(self, record: Mapping[str, Any], _at: int) -> None:
         """Take fields of the session."""
         fields = record.get("fields")
@@ -228,6 +234,10 @@ class _State:
                 phase.obstacles.append(obstacle.id)
         session.performance = performance(total, session.obstacles, until)
         self._price(session, blocked, until, total)
+        hours = hours_with_a_node(session.costs.usage or [], until)
+        if dearer := metered_variance(session.costs, session.obstacles, hours, self.start_ms or until):
+            session.obstacles.append(dearer)
+            session.performance = performance(total, session.obstacles, until)
         if self.foreign:
             session = from_document(apply_changes(to_document(session), self.foreign), self.id, [])
         return session
@@ -264,6 +274,7 @@ class _State:
     def _price(self, session: Session, blocked: Blocked, until: int, total_ms: int | None) -> None:
         costs = read_fields(Costs, self.costs, "costs.", self.problems)
         session.costs = costs
+        _plan(costs, self.plan, self.problems)
         given = read_fields(Costs, self.given, "costs.", self.problems)
         for name in ("estimated_hourly", "actual_hourly", "session_total"):
             if (value := getattr(given, name)) is not None:
@@ -284,6 +295,17 @@ class _State:
                 costs.unknown.pop(name, None)
 
 
+def _plan(costs: Costs, record: Mapping[str, Any], problems: list[str]) -> None:
+    """Write what a phase said that an hour would cost, or why it could not say."""
+    about = str(record.get("about") or "")
+    planned = read_fields(Costs, {"estimated_hourly": record.get("usd_per_hour")}, "plan.", problems)
+    if planned.estimated_hourly is not None:
+        costs.estimated_hourly = planned.estimated_hourly
+        costs.sources["estimated_hourly"] = f"planned by {record.get('phase') or 'a phase'}" + (about and f": {about}")
+    elif about:
+        costs.unknown["estimated_hourly"] = f"the plan has no price: {about}"
+
+
 _MAKE_FAILED, _MAKES = 2, ("make", "gmake")
 _COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "extra")
 _WHY_UNKNOWN = {
@@ -302,6 +324,7 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "obstacle-logged": _State.obstacle,
     "wait": _State.waited,
     "costs": _State.costs_known,
+    "plan": _State.planned,
     "set": _State.set,
     "foreign": _State.changed_by_others,
     "alive": _State.alive,

@@ -147,6 +147,11 @@ def costs_known(costs: Costs | Mapping[str, Any], *, given: bool = False, time: 
     return _timed("costs", time, costs=fields, given=given)
 
 
+def costs_planned(phase: str, usd_per_hour: Decimal | None, about: str, *, time: float | None = None) -> Record:
+    """Say what a phase plans to cost per hour, and for what; without a price `about` says why there is none."""
+    return _timed("plan", time, phase=phase, usd_per_hour=usd_per_hour, about=about)
+
+
 def fields_set(*, time: float | None = None, **fields: Any) -> Record:
     """Set fields of the session: region, cluster, namespaces, comparable, tags, notes, unknown, ..."""
     return _timed("set", time, fields=fields)

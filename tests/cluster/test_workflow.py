@@ -112,7 +112,8 @@ def good(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_make_all_brings_a_model_up_and_cleanup_takes_it_away(desk: Desk) -> None:
     """The whole way, on the cheapest GPU, to an address outside, without anything being asked."""
-    output = good(desk.make("all", "GPU_SHAPE=VM.GPU.A10.1", "SERVICE_TYPE=LoadBalancer"))
+    ran = desk.make("all", "GPU_SHAPE=VM.GPU.A10.1", "SERVICE_TYPE=LoadBalancer")
+    output = good(ran)
     assert re.search(r"^10\.0\.\d+\.\d+ +VM\.GPU\.A10\.1 +1 +\d +ready +2\.00$", output, re.MULTILINE)
     assert "costs      2.02 USD per hour: 2.00 for a node of VM.GPU.A10.1, 0.0057 for the volume, 0.0123 for" in output
     assert output.count("answer     ") == 2, "once through a forwarded port, once at the load balancer's address"
@@ -122,6 +123,10 @@ def test_make_all_brings_a_model_up_and_cleanup_takes_it_away(desk: Desk) -> Non
     assert list(session["phases"]) == ["discover", "prereqs", "install", "verify"]
     assert {phase["result"] for phase in session["phases"].values()} == {"success"}
     assert session["operation"] == "complete-workflow"
+    costs = session["costs"]
+    assert (costs["estimated_hourly"], costs["actual_hourly"]) == (2.02, 2.0), "the plan, and the node that was metered"
+    assert costs["sources"]["estimated_hourly"].startswith("planned by install: 2.00 for a node of VM.GPU.A10.1")
+    assert "per hour: $2.00, planned $2.02" in ran.stderr
     assert "persistentvolumeclaim/nim-cache" in desk.objects("pvc")
 
     output = good(desk.make("cleanup"))

@@ -160,6 +160,19 @@ def test_more_than_a_tenth_above_the_plan_is_an_obstacle_and_only_once(nimble: N
     assert variance["description"] == "Actual cost 30.00% higher"
 
 
+def test_a_phase_tells_its_plan_and_overrides_nothing(nimble: Nimble) -> None:
+    nimble("init")
+    nimble("plan-costs", "2.01", "2.00 for a node", NIMBLE_WATCH_PHASE="install")
+    costs = nimble.current()["costs"]
+    assert (costs["estimated_hourly"], costs["actual_hourly"], costs["session_total"]) == (2.01, None, None)
+    assert costs["sources"] == {"estimated_hourly": "planned by install: 2.00 for a node"}
+    assert "planned $2.01" in nimble("summary").stdout
+    nimble("plan-costs", "unpriced", "VM.GPU.X: no such shape")
+    costs = nimble.current()["costs"]
+    assert costs["estimated_hourly"] is None
+    assert costs["unknown"]["estimated_hourly"] == "the plan has no price: VM.GPU.X: no such shape"
+
+
 def test_the_next_init_ends_the_session_before(nimble: Nimble) -> None:
     first = nimble("init").stdout.strip()
     second = nimble("init").stdout.strip()
@@ -206,6 +219,7 @@ def test_sessions_are_named_by_last_and_by_a_unique_beginning(nimble: Nimble) ->
     [
         (("log-obstacle", "a", "b"), 2, "log-obstacle takes phase, type, description"),
         (("update-costs", "1"), 2, "update-costs takes the estimated and the actual"),
+        (("plan-costs", "2.01"), 1, "no session is open"),
         (("end",), 1, "no session is open"),
         (("end-phase", "x"), 1, "no session is open"),
         (("end-phase", "x", "failed"), 2, "the exit status of x is 'failed', not a number"),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nimble_watch import session as s
+from nimble_watch.reports.summary import summary
 from nimble_watch.session.money import cents, largest_remainder, union_ms
 
 GUIDE = Path(__file__).parent.parent / "guide" / "session-20241012-143022.json"
@@ -274,6 +275,54 @@ def test_costs_given_by_hand_win_and_are_marked() -> None:
     assert session.costs.actual_hourly == Decimal("1.87")
     assert session.costs.sources["actual_hourly"] == "given by update-costs"
     assert session.costs.session_total == Decimal("2.00")
+
+
+def planned(usd: str | None, about: str = "2.00 for a node", *, at: float = 1) -> s.Record:
+    return s.costs_planned("install", None if usd is None else Decimal(usd), about, time=START + at)
+
+
+def test_a_plan_is_kept_with_whose_it_is_and_whatever_is_metered_later_leaves_it_alone() -> None:
+    metered = s.costs_known(s.Costs(usage=[usage(0, None)]), time=START + 20)
+    session = folded(
+        begun(), planned("9.99"), planned("2.01", at=10), metered, s.session_ended("success", time=START + 3600)
+    )
+    costs = session.costs
+    assert (costs.estimated_hourly, costs.actual_hourly) == (Decimal("2.01"), Decimal("2.00"))
+    assert costs.sources["estimated_hourly"] == "planned by install: 2.00 for a node"
+    assert "estimated_hourly" not in costs.unknown
+    assert session.obstacles == []
+    assert "  per hour: $2.00, planned $2.01\n" in summary(session)
+
+
+def test_a_plan_without_a_price_says_why_instead_of_a_figure() -> None:
+    costs = folded(begun(), planned(None, "VM.GPU.X: no such shape"), s.session_ended("success", time=START + 9)).costs
+    assert costs.estimated_hourly is None
+    assert costs.unknown["estimated_hourly"] == "the plan has no price: VM.GPU.X: no such shape"
+
+
+def test_a_plan_given_by_update_costs_wins_over_a_phase_s() -> None:
+    given = s.costs_known({"estimated_hourly": Decimal("1.85")}, given=True, time=START + 1)
+    costs = folded(begun(), given, planned("2.01", at=2), s.session_ended("success", time=START + 9)).costs
+    assert (costs.estimated_hourly, costs.sources["estimated_hourly"]) == (Decimal("1.85"), "given by update-costs")
+
+
+@pytest.mark.parametrize(("plan", "dearer"), [("1.82", None), ("1.81", "0.19"), ("1.00", "1.00")])
+def test_more_than_a_tenth_above_the_plan_is_an_obstacle_with_what_was_paid_beyond_it(
+    plan: str, dearer: str | None
+) -> None:
+    metered = s.costs_known(s.Costs(usage=[usage(0, 3600)]), time=START + 20)
+    session = folded(begun(), planned(plan), metered, s.session_ended("success", time=START + 7200))
+    found = [(one.kind, one.cost_impact_usd, one.time_delay_seconds) for one in session.obstacles]
+    assert found == ([] if dearer is None else [("cost-variance", Decimal(dearer), 0)])
+    assert session.performance.obstacle_count == len(found)
+    assert session.performance.efficiency_score == Decimal("100.0")
+
+
+def test_a_variance_that_a_script_logged_is_not_told_twice() -> None:
+    logged = s.Obstacle(id="obs-1", type="cost-variance", description="dearer")
+    metered = s.costs_known(s.Costs(usage=[usage(0, 3600)]), time=START + 20)
+    records = (begun(), planned("1.00"), metered, s.obstacle_logged(logged, time=START + 30))
+    assert [one.id for one in folded(*records).obstacles] == ["obs-1"]
 
 
 def held(resource: str, **fields: Any) -> s.Held:
