@@ -7,7 +7,9 @@ Near misses: a pod of the newest revision whose image is being pulled or came on
 loading within its probe's budget: the default of 600 s is too short for a model server, and the roll-out goes on all
 the same; a Deployment that became available meanwhile.
 
-Verdict: grace for 60 s while nothing moves, then terminal; a symptom, replaced by its cause where one is known.
+Verdict: grace for 60 s while nothing moves, then terminal; a symptom, replaced by its cause where one is known.  Where
+the kubelet has said nothing of a pod since it was placed there (events come late, or never), its image may be on the
+way: nothing is said for 60 s, and nothing terminal.
 
 Fix: find out what the pods of the newest ReplicaSet wait for; raise progressDeadlineSeconds where a load takes
 longer.
@@ -35,6 +37,9 @@ _GRACE = 60.0
 _MODEL_LOAD = 1860.0
 _RECHECK = 30.0
 _SETTLING = 10.0
+_UNTOLD = 60.0
+_BEFORE_THE_KUBELET = ("Scheduled", "SuccessfulAttachVolume")
+_CREATING = ("", "ContainerCreating", "PodInitializing")
 _STEPS = ("Scheduled", "Pulled", "Created", "Started")
 
 
@@ -65,6 +70,10 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         yield LookAgain(settled)
         return
     since = seconds(said.last_transition_time) or now
+    untold = any(_untold(pod, mine, state) for pod, mine in pods)
+    if untold and now < since + _UNTOLD:
+        yield LookAgain(since + _UNTOLD)
+        return
     yield Finding(
         subject=subject,
         verdict=Verdict.GRACE,
@@ -74,7 +83,7 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         fix="Find out what the pods of the newest ReplicaSet wait for.",
         command=describe(subject),
         since=since,
-        deadline=since + _GRACE,
+        deadline=None if untold else since + _GRACE,
         signature=_REASON,
     )
 
@@ -109,6 +118,17 @@ def _newest(subject: Ref, state: ClusterState) -> Iterator[tuple[Pod, Ref]]:
 def moving(pod: Pod, subject: Ref, state: ClusterState, now: float) -> bool:
     """Tell whether a pod is still on its way: an image being pulled, or a model being loaded."""
     return any(pulling_since(state, subject, part) is not None or _loading(pod, part, now) for part in parts(pod))
+
+
+def _untold(pod: Pod, subject: Ref, state: ClusterState) -> bool:
+    """Tell whether a pod was placed on a node whose kubelet has not yet said what it does with it."""
+    if not pod.spec.node_name or any(part.waiting not in _CREATING or _has_run(part) for part in parts(pod)):
+        return False
+    return all(event.reason in _BEFORE_THE_KUBELET for event in state.events(subject))
+
+
+def _has_run(part: Part) -> bool:
+    return part.running_since is not None or part.death is not None
 
 
 def _loading(pod: Pod, part: Part, now: float) -> bool:

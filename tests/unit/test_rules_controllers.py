@@ -153,6 +153,21 @@ def test_a_roll_out_whose_image_is_being_pulled_goes_on() -> None:
     assert world.again("progress-deadline", above, T0 + 60) == [90.0]
 
 
+def test_a_pod_of_which_its_kubelet_has_said_nothing_yet_may_be_pulling() -> None:
+    world = World()
+    above, replicas = _late(world)
+    spec = {"containers": [container()], "nodeName": "10.0.10.2"}
+    pod = world.put("Pod", "nim-1-a", owner=replicas, spec=spec, status=pending())
+    world.say(pod, "Scheduled", "Successfully assigned nim/nim-1-a to 10.0.10.2")
+    assert world.kinds(above, T0 + 59) == {}
+    assert world.again("progress-deadline", above, T0 + 59) == [60.0]
+    (finding,) = world.ask("progress-deadline", above, T0 + 61)
+    assert (finding.verdict, finding.deadline) == (Verdict.GRACE, None)
+    world.say(pod, "Pulled", 'Successfully pulled image "nvcr.io/nim/llm:1"', container="nim")
+    (finding,) = world.ask("progress-deadline", above, T0 + 61)
+    assert finding.deadline == T0 + 60
+
+
 def test_a_roll_out_whose_model_is_loading_goes_on() -> None:
     world = World()
     above, replicas = _late(world)
