@@ -67,6 +67,12 @@ OPTIONS = (
     Option("--for", "KIND/NAME", BOTH, "what the phase works on: this object (may be repeated)", kind="list"),
     Option("--context", "NAME", BOTH, "the context of the kubeconfig whose cluster is watched"),
     Option("--kubeconfig", "FILE", BOTH, "the kubeconfig whose cluster is watched (the phase's own is left alone)"),
+    Option(
+        "--observe",
+        None,
+        BOTH,
+        "see what is written to a terminal, too: the child gets a terminal of its own between itself and yours",
+    ),
     Option("--passthrough", None, BOTH, "do not look at the output: pipes are handed on as they are"),
     Option("--survive", None, BOTH, "let the child run on if nimble-watch itself is killed (implies --passthrough)"),
     Option("-q --quiet", None, BOTH, "no line of ours: stderr is the child's alone"),

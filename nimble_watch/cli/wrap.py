@@ -11,7 +11,7 @@ from nimble_watch.runner import is_dry, is_make
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from nimble_watch.cli.options import Parsed
 
@@ -24,6 +24,8 @@ def wrap(command: str, words: list[str]) -> int:  # noqa: RET503  the launcher n
 
         print(wrapper_help(command))
         return 0
+    if parsed.values.get("observe"):
+        _check_observe(parsed.values)
     dry = is_dry(dict(os.environb))
     if command == "exec":
         if dry and b"MAKELEVEL" in os.environb and parsed.after and not is_make(parsed.after[0]):
@@ -32,6 +34,13 @@ def wrap(command: str, words: list[str]) -> int:  # noqa: RET503  the launcher n
     from nimble_watch.cli.workflow import run
 
     run(parsed, dry=dry)
+
+
+def _check_observe(values: dict[str, Any]) -> None:
+    """Refuse to see the output and to leave it alone at once."""
+    for name in ("passthrough", "survive"):
+        if values.get(name):
+            raise UsageError(f"--observe and --{name} contradict each other", advise="give one of the two")
 
 
 def _exec(parsed: Parsed, *, dry: bool) -> NoReturn:

@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from typing import Any, NoReturn
+
+    from nimble_watch.launcher.terminal import Pty
 else:
     import _signal as signal
 
@@ -76,7 +78,7 @@ class Order:
 class Stage:
     """What was found and made before the first child starts."""
 
-    __slots__ = ("environ", "files", "held", "inner", "parent", "pipes", "signals", "stderr", "terminal")
+    __slots__ = ("environ", "files", "held", "inner", "parent", "pipes", "pty", "signals", "stderr", "terminal")
 
     def __init__(self, order: Order) -> None:
         self.parent = os.getppid()
@@ -91,6 +93,10 @@ class Stage:
         if self.held is None or self.inner or order.flag("passthrough") or order.flag("survive"):
             found = []  # where we may die before the child, or nobody looks, it writes to its reader itself
         self.pipes = [Pipe(targets) for targets in found]
+        observed = self.terminal and order.flag("observe") and self.held is not None and not self.inner
+        self.pty = _own_terminal(self) if observed else None
+        if self.pty is not None and self.stderr == 2 and 2 in self.pty.targets:  # noqa: PLR2004  stderr
+            self.stderr = self.pty.slave  # our lines stand between the child's, and wait while it edits its screen
 
     def spawn(self, step: Step) -> int:
         """Start the command of a step."""
@@ -101,6 +107,8 @@ class Stage:
             ours[b"NIMBLE_WATCH_DEPTH"] = str(_depth(self.environ) + 1).encode()
         outputs = {target: pipe.write for pipe in self.pipes for target in pipe.targets}
         environ = {**self.environ, **ours}
+        if self.pty is not None:
+            return self.pty.spawn(step.argv, environ, outputs)
         return spawn(step.argv, environ, self.signals, own_group=not self.terminal, outputs=outputs)
 
 
@@ -133,6 +141,8 @@ def _only_wait(child: int, stage: Stage, error: Exception) -> NoReturn:
     say(f"cannot watch, the phase goes on: {type(error).__name__}: {error}")
     for pipe in stage.pipes:
         pipe.hand_over()
+    if stage.pty is not None:
+        _only_carry(stage.pty, stage)
     from nimble_watch.system.calls import change_of, next_signal
 
     while True:
@@ -152,6 +162,21 @@ def _only_wait(child: int, stage: Stage, error: Exception) -> NoReturn:
         if found[0] == "exited":
             os._exit(found[1])
         die_by(found[1])
+
+
+def _only_carry(pty: Pty, stage: Stage) -> NoReturn:
+    """Do the same where the child has a terminal of its own: keys and output have to be carried as well."""
+    from nimble_watch.launcher.relay import Notes, Relay
+    from nimble_watch.launcher.tap import Feed
+
+    notes = Notes()
+    pty.start(Feed(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)), lambda: notes.leave("tap"))
+    relay = Relay(stage.signals, notes, terminal=False, tell=lambda *_, **__: None, pty=pty)
+    ending = relay.follow(pty.child, time.monotonic(), limit=None, grace=0.0)
+    pty.finish(lambda done: relay.wait(done, None))
+    if ending.signal is not None:
+        die_by(ending.signal)
+    os._exit(ending.status)
 
 
 def say(sentence: str) -> None:
@@ -175,6 +200,23 @@ def die_by(number: int) -> NoReturn:
     except (OSError, ValueError):
         pass  # fall through: the first process of a container cannot be ended by its own signals
     os._exit(128 + number)
+
+
+def _own_terminal(stage: Stage) -> Pty | None:
+    """Make the terminal that --observe asks for; none where nothing the child writes goes to a terminal."""
+    from nimble_watch.launcher.terminal import Pty, on_terminal
+
+    targets = on_terminal()
+    if not {1, 2} & set(targets):
+        return None
+    ours = [pipe.read for pipe in stage.pipes]
+    if stage.held is not None and stage.held.lock is not None:
+        ours.append(stage.held.lock)
+    try:
+        return Pty(targets, stage.signals, ours)
+    except OSError as error:
+        say(f"cannot observe the terminal, the phase goes on without: {error.strerror}")
+        return None
 
 
 def _stderr_of_observer(order: Order) -> int:

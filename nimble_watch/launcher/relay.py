@@ -27,6 +27,8 @@ from nimble_watch.system.tree import below, is_stopped, send_all, still
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+
+    from nimble_watch.launcher.terminal import Pty
 else:
     import _signal as signal
 
@@ -106,10 +108,13 @@ _STATUS = {"timeout": 124, "fail-fast": 121, "budget": 122}
 class Relay:
     """The main thread's loop over the signals, for one child after the other."""
 
-    def __init__(self, signals: Signals, notes: Notes, *, terminal: bool, tell: Callable[..., None]) -> None:
+    def __init__(
+        self, signals: Signals, notes: Notes, *, terminal: bool, tell: Callable[..., None], pty: Pty | None = None
+    ) -> None:
         self.signals = signals
         self.notes = notes
-        self.terminal = terminal
+        self.terminal = terminal and pty is None  # a terminal of its own makes the child's group one of its own, too
+        self.pty = pty
         self.tell = tell
         self.on_note: Callable[[str, Any], None] = lambda _what, _value: None
         self._child = 0
@@ -234,6 +239,8 @@ class Relay:
 
     def _pass_on(self, came: Came) -> None:
         number = came.number
+        if self.pty is not None and self._is_for_terminal(came, self.pty):
+            return
         if number == signal.SIGCONT:
             if not self.terminal or is_stopped(self._child):
                 self._send(number)
@@ -245,6 +252,19 @@ class Relay:
             self._asked_to_stop = True
         if not came.by_kernel or not self.terminal:
             self._send(number)
+
+    def _is_for_terminal(self, came: Came, pty: Pty) -> bool:
+        """Do what a signal means for a terminal of the child's own; true where that is all it means."""
+        if came.number == signal.SIGCONT:
+            pty.resume()
+        elif came.number == signal.SIGWINCH and came.by_kernel:
+            pty.resize()
+        elif came.by_us and came.number in CANCELLING:  # typed: the child's own terminal sends it to the child
+            self._ending.cancelled = True
+            self.tell("signalled", signal=NAMES[came.number])
+        else:
+            return False
+        return True
 
     def _send(self, number: int) -> None:
         try:
@@ -261,7 +281,7 @@ class Relay:
             self._reap_strangers()
         while True:
             try:
-                found = change_of(self._child)
+                found = self.pty.changed() if self.pty is not None else change_of(self._child)
             except ChildProcessError:
                 self._ending.code = 0  # somebody else collected it; its status is lost
                 return True
@@ -282,18 +302,23 @@ class Relay:
             return True
 
     def _pause(self, number: int) -> None:
+        if self.pty is not None and self.pty.lend(number):
+            return
         if self._paused_at is None:
             self._paused_at = time.monotonic()
             self.tell("paused")
-        if number in JOB_CONTROL and number in self.signals.taken and (self.terminal or self._asked_to_stop):
+        if number not in JOB_CONTROL or number not in self.signals.taken:
+            return
+        if self.terminal or self.pty is not None or self._asked_to_stop:
             self._asked_to_stop = False
-            if is_stopped(self._child):
-                stopped_at = time.monotonic()
-                # Sent while blocked, so that it becomes one with the terminal's own that may be waiting for us.
-                os.kill(os.getpid(), number)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # here we stand still until we are continued
-                signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-                self._stood_still += time.monotonic() - stopped_at
+            if not is_stopped(self._child):
+                return
+            stopped_at = time.monotonic()
+            if self.pty is not None:
+                self.pty.stand_still(number)
+            else:
+                self.signals.stand_still(number, group=False)
+            self._stood_still += time.monotonic() - stopped_at
 
     def _resume(self) -> None:
         if self._paused_at is not None:

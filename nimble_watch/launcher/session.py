@@ -41,7 +41,7 @@ class Conduct:
         self.edges: list[dict[str, Any]] = []
         self.notes = Notes()
         self.link = Link(self.notes)
-        self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self.link.tell)
+        self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self.link.tell, pty=stage.pty)
         self.taps = [Tap(pipe) for pipe in stage.pipes]
         self._first = 0
         self._began = (0.0, 0.0)
@@ -60,6 +60,8 @@ class Conduct:
         feed = self.link.feed
         for tap in self.taps:
             tap.start(feed or _nowhere(), lambda: self.notes.leave("tap"))
+        if self.stage.pty is not None:
+            self.stage.pty.start(feed or _nowhere(), lambda: self.notes.leave("tap"))
         self.link.serve(parent=self.stage.parent if self._cancelled_with_parent() else None)
         if self._cancelled_with_parent() and os.getppid() != self.stage.parent:
             self.notes.leave("parent-gone")
@@ -155,6 +157,8 @@ class Conduct:
         for tap in self.taps:
             tap.settle()
         self.relay.wait(lambda: all(tap.settled() for tap in self.taps), 0.25)
+        if self.stage.pty is not None:
+            self.stage.pty.ended()
 
     def _edge(self, kind: str, step: Step, **fields: Any) -> None:
         edge = {"phase": step.phase, **fields}
@@ -210,6 +214,8 @@ class Conduct:
                 self.link.feed.close(0.2)
             self.relay.wait(lambda: self.link.finished or self.link.lost, self.link.wait_seconds())
             self.link.end(patient=self.relay.hurried)
+            if self.stage.pty is not None:  # not before: the observer's last lines go through it
+                self.stage.pty.finish(lambda done: self.relay.wait(done, None))
             if not self.link.finished:
                 self._keep_edges(ending, leave_open=leave_open)
             if leave_open:

@@ -18,7 +18,10 @@ from nimble_watch.errors import NotStartedError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
     from typing import Any
+
+    Starter = Callable[[str, list[str]], int]
 else:
     import _signal as signal
 
@@ -53,15 +56,22 @@ class Signals:
             prepare(self.taken)
         self.before = signal.pthread_sigmask(signal.SIG_BLOCK, self.taken)
 
+    def stand_still(self, number: int, *, group: bool) -> None:
+        """Stop by a signal of job control, alone or with our whole group, and come back when somebody continues us."""
+        # Sent while blocked, so that it becomes one with the terminal's own that may be waiting for us.
+        os.kill(0 if group else os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # here we stand still until we are continued
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+
 
 class Pipe:
     """A pipe of ours in front of one of the caller's; `targets` are the child's descriptors that lead into it."""
 
     __slots__ = ("read", "targets", "write")
 
-    def __init__(self, targets: list[int]) -> None:
+    def __init__(self, targets: list[int], ends: tuple[int, int] | None = None) -> None:
         self.targets = targets
-        self.read, self.write = os.pipe()
+        self.read, self.write = ends or os.pipe()
 
     def hand_over(self) -> None:
         """Leave a reader of its own to those who write when we no longer read: their next write must not kill them."""
@@ -149,6 +159,11 @@ def spawn(
     def start(path: str, arguments: list[str]) -> int:
         return os.posix_spawnp(path, arguments, environ, file_actions=actions, **settings)
 
+    return started(argv, environ, start)
+
+
+def started(argv: list[str], environ: dict[bytes, bytes], start: Starter) -> int:
+    """Start a command in one way or another; what goes wrong is said as a shell says it, with a shell's status."""
     try:
         os.getcwd()
     except OSError as error:

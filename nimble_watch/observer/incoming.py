@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from nimble_watch.cleaning import clean
 from nimble_watch.console import PREFIX
+from nimble_watch.observer.shown import Shown
 from nimble_watch.system import clock
 
 _HEADER = struct.Struct("<BxxxI")
@@ -61,10 +62,11 @@ class Lines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._shown = Shown()
 
     def feed(self, data: bytes) -> list[str]:
         """Take bytes in and give the lines that are whole by now."""
-        *whole, rest = (self._rest + data).split(b"\n")
+        *whole, rest = (self._rest + self._shown.words(data)).split(b"\n")
         self._rest = rest[-_LINE:]
         return [_text(line) for line in whole]
 

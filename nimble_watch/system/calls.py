@@ -21,18 +21,21 @@ _LOOK = 0.02  # seconds between two looks where nothing can be waited for with a
 PARENT_LOOK = None if hasattr(os, "pidfd_open") else 0.25
 """Seconds between two looks whether our parent is still there; None where the system tells us."""
 
+TELLS_SENDER = hasattr(signal, "sigwaitinfo")
+"""Whether a signal of our own can be told from that of others."""
 _FROM_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
 _IGNORED_UNLESS_HANDLED = (signal.SIGCHLD, signal.SIGIO, signal.SIGWINCH, signal.SIGURG)
 
 
 class Came:
-    """A signal that came: its number, and whether the kernel sent it (a terminal's key, a hang-up), not a process."""
+    """A signal that came: its number, and whether the kernel sent it (a terminal's key, a hang-up), or this process."""
 
-    __slots__ = ("by_kernel", "number")
+    __slots__ = ("by_kernel", "by_us", "number")
 
-    def __init__(self, number: int, *, by_kernel: bool) -> None:
+    def __init__(self, number: int, *, by_kernel: bool, by_us: bool = False) -> None:
         self.number = number
         self.by_kernel = by_kernel
+        self.by_us = by_us
 
 
 def prepare(taken: frozenset[int]) -> None:
@@ -57,7 +60,7 @@ def next_signal(taken: frozenset[int], deadline: float | None, *, terminal: bool
             if timed is None:
                 return None
             info = timed
-        return Came(info.si_signo, by_kernel=info.si_code > 0)
+        return Came(info.si_signo, by_kernel=info.si_code > 0, by_us=info.si_code <= 0 and info.si_pid == os.getpid())
     while deadline is not None and not signal.sigpending() & taken:
         if time.monotonic() >= deadline:
             return None

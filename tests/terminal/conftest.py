@@ -20,10 +20,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(params=["bare", "ours"])
+WAYS = {"bare": None, "ours": (), "observed": ("--observe",)}
+
+
+@pytest.fixture(params=WAYS)
 def before(request: pytest.FixtureRequest, package: Path) -> str:
-    """Give what is typed before a command: nothing, or us.  Every test runs both ways."""
-    return "" if request.param == "bare" else ours(package)
+    """Give what is typed before a command: nothing, us, or us with a terminal in between.  Every test runs all ways."""
+    options = WAYS[request.param]
+    return "" if options is None else ours(package, *options)
 
 
 @pytest.fixture

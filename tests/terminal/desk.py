@@ -105,6 +105,6 @@ def until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> 
         time.sleep(0.01)
 
 
-def ours(package: Path = PACKAGE) -> str:
+def ours(package: Path = PACKAGE, *options: str) -> str:
     """Give the start of a command line with us in front, to be typed."""
-    return f"{sys.executable} -P {package / '__main__.py'} exec -q -- "
+    return " ".join([sys.executable, "-P", str(package / "__main__.py"), "exec", "-q", *options, "-- "])
