@@ -19,6 +19,7 @@ from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
 from nimble_watch.session import Session, fold
+from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
 from nimble_watch.store import (
     as_it_ended,
     close_abandoned,
@@ -34,6 +35,8 @@ from nimble_watch.store import (
 
 Command = Callable[[argparse.Namespace], int]
 _LIST = 20
+_COMPARED = 200
+"""Of how many sessions the newest are read to find those that a comparison may use."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("-o", "--output", choices=("table", "json", "name"), default="table")
     compared = add("compare", "the newest sessions side by side, and what to aim for", compare)
     compared.add_argument("-n", "--number", type=int, default=10, help="how many (default: 10)")
+    compared.add_argument(
+        "--fail-on",
+        action="append",
+        choices=("slower", "failed"),
+        help="end with 1 if the newest session was slower than is usual, or failed (may be repeated)",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -142,10 +151,17 @@ def list_sessions(arguments: argparse.Namespace) -> int:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print the comparison of the newest sessions."""
-    folder = _folder(arguments)
-    _say(report("compare").render(_read_all(folder, session_ids(folder)[: max(1, arguments.number)]), _view()))
-    return 0
+    """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
+    folder, number = _folder(arguments), max(1, arguments.number)
+    sessions = _read_all(folder, session_ids(folder)[: max(number, _COMPARED)])
+    _say(report("compare").render(sessions, View(rows=number, now_ms=round(time.time() * 1000))))
+    return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or ()))
+
+
+def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str]) -> bool:
+    usual = [other for other in alike(last, sessions) if succeeded(other)]
+    slower = any(row.verdict == "slower" for row in rows(last, usual) if row.name == TOTAL)
+    return ("slower" in conditions and slower) or ("failed" in conditions and not succeeded(last))
 
 
 def _read_all(folder: Path, names: Sequence[str]) -> list[Session]:

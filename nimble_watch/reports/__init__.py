@@ -18,9 +18,10 @@ from nimble_watch.session import Session
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """For whom a report is made: how many columns there are, and what time it is (epoch milliseconds)."""
+    """For whom a report is made: how many columns and rows there are, and what time it is (epoch milliseconds)."""
 
     width: int = 80
+    rows: int = 10
     now_ms: int | None = None
 
 

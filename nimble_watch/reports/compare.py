@@ -1,4 +1,7 @@
-"""The newest sessions side by side, and what to aim for next: the comparison of the user's guide."""
+"""The newest sessions side by side, and what to aim for next: the comparison of the user's guide.
+
+Beneath it stands what people can trust: the newest session against those that are like it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from nimble_watch.reports import Report, View
+from nimble_watch.reports._trust import trust
 from nimble_watch.reports._words import counted, money, one_line, percent, seconds
 from nimble_watch.session import Session
+from nimble_watch.session.baseline import newest
 
-_RECENT = 10
 _FULL = Decimal(100)
 _FASTER = Decimal("0.8")
 _BETTER = Decimal(10)
@@ -51,13 +55,14 @@ def _targets(session: Session) -> Iterator[str]:
         yield f"- Cost: Monitor for {money(cost * _DEARER)} threshold"
 
 
-def _render(sessions: Sequence[Session], _view: View) -> str:
+def _render(sessions: Sequence[Session], view: View) -> str:
     lines = ["=== SESSION COMPARISON ===", ""]
     if not sessions:
         return "\n".join([*lines, "No sessions yet; `nimble-watch run` or `make all` makes the first one."]) + "\n"
-    newest = next((session for session in sessions if session.state != "open"), sessions[0])
-    lines += ["Recent Sessions:", *(_line(session) for session in sessions[:_RECENT])]
-    lines += ["", "Improvement Opportunities:", *_targets(newest)]
+    last = newest(sessions)
+    lines += ["Recent Sessions:", *(_line(session) for session in sessions[: view.rows])]
+    lines += ["", "Improvement Opportunities:", *_targets(last)]
+    lines += ["", *trust(last, sessions, width=view.width)]
     return "\n".join(lines) + "\n"
 
 

@@ -238,6 +238,8 @@ class _State:
         if dearer := metered_variance(session.costs, session.obstacles, hours, self.start_ms or until):
             session.obstacles.append(dearer)
             session.performance = performance(total, session.obstacles, until)
+        if session.comparable is None:
+            session.comparable = _comparable(session)
         if self.foreign:
             session = from_document(apply_changes(to_document(session), self.foreign), self.id, [])
         return session
@@ -307,6 +309,8 @@ def _plan(costs: Costs, record: Mapping[str, Any], problems: list[str]) -> None:
 
 
 _MAKE_FAILED, _MAKES = 2, ("make", "gmake")
+_PULL = "image-pull-slow"
+"""The wait that a cold image makes: one that is there already, or nearly, is not worth one."""
 _COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "extra")
 _WHY_UNKNOWN = {
     "estimated_hourly": "no plan was given",
@@ -330,6 +334,15 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "alive": _State.alive,
     "session-ended": _State.ended_,
 }
+
+
+def _comparable(session: Session) -> dict[str, Any] | None:
+    """Give what a comparison must agree on beside the guide's fields; None where no node of the session was seen."""
+    shapes = sorted({use.shape for use in session.costs.usage or () if use.shape})
+    if not shapes:
+        return None
+    pulled = any(wait.what == _PULL for wait in session.waits)
+    return {"shapes": shapes, "image": "cold" if pulled else "warm"}
 
 
 def _run_of(phases: Mapping[str, Phase], obstacle: Obstacle) -> Phase | None:

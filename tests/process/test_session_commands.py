@@ -246,6 +246,28 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     assert re.fullmatch(r"nimble-watch: cannot make .*: Not a directory; .*\n", done.stderr)
 
 
+def test_a_pipeline_may_fail_on_a_session_that_is_slower_than_usual(nimble: Nimble) -> None:
+    nimble.folder.mkdir()
+
+    def session(number: int, seconds: int, result: str = "success") -> None:
+        name = f"session-20260101-00000{number}"
+        about = {
+            "session_id": name, "operation": "install", "environment": "ci", "start_time": f"2026-01-01T00:00:0{number}Z",
+            "phases": {"install": {"duration": seconds}}, "performance": {"total_duration": seconds}, "result": result,
+        }  # fmt: skip
+        (nimble.folder / f"{name}.json").write_text(json.dumps(about))
+
+    for number in range(6):
+        session(number, 100 + number)
+    assert "same" in nimble("compare", "--fail-on", "slower", "--fail-on", "failed").stdout
+    session(7, 200)
+    assert "- install explains most of it: 1:38 more than usual" in nimble("compare").stdout
+    nimble("compare", "--fail-on", "failed")
+    nimble("compare", "--fail-on", "slower", status=1)
+    session(8, 10, "failure")
+    nimble("compare", "--fail-on", "failed", status=1)
+
+
 def test_an_empty_history_is_no_error(nimble: Nimble) -> None:
     assert nimble("list").stdout == "No sessions yet.\n"
     assert "No sessions yet" in nimble("compare").stdout
