@@ -252,7 +252,8 @@ def test_a_pipeline_may_fail_on_a_session_that_is_slower_than_usual(nimble: Nimb
     def session(number: int, seconds: int, result: str = "success") -> None:
         name = f"session-20260101-00000{number}"
         about = {
-            "session_id": name, "operation": "install", "environment": "ci", "start_time": f"2026-01-01T00:00:0{number}Z",
+            "session_id": name, "operation": "install", "environment": "ci",
+            "start_time": f"2026-01-01T00:00:0{number}Z",
             "phases": {"install": {"duration": seconds}}, "performance": {"total_duration": seconds}, "result": result,
         }  # fmt: skip
         (nimble.folder / f"{name}.json").write_text(json.dumps(about))
