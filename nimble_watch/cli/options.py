@@ -140,12 +140,15 @@ def _take(parsed: Parsed, known: dict[str, Option], word: str, rest: Any, comman
         parsed.values[option.name] = seconds(spelling, value) if option.kind == "time" else value
 
 
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
 def seconds(spelling: str, text: str) -> float:
-    """Read a length of time: a number of seconds, or numbers with h, m and s."""
+    """Read a length of time: a number of seconds, or numbers with d, h, m and s."""
     total, number = 0.0, ""
     for letter in text:
-        if letter in "hms" and _is_number(number):
-            total += float(number) * {"h": 3600, "m": 60, "s": 1}[letter]
+        if letter in _UNITS and _is_number(number):
+            total += float(number) * _UNITS[letter]
             number = ""
         else:
             number += letter

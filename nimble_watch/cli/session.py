@@ -14,6 +14,8 @@ from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import clean, learn_secrets
+from nimble_watch.cli._keeping import configure as configure_keeping
+from nimble_watch.cli._keeping import prune, put_away
 from nimble_watch.cli.events import EVENTS, end, performance
 from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.log import log_of
@@ -78,6 +80,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("slower", "failed"),
         help="end with 1 if the newest session was slower than is usual, or failed (may be repeated)",
     )
+    old = "old sessions; what is open is never touched, and all-sessions.txt keeps their lines"
+    pruned = add("prune", f"remove {old}", lambda given: prune(given, _folder(given)))
+    put = add("archive", f"move {old}", lambda given: put_away(given, _folder(given)))
+    put.add_argument("--to", metavar="DIR", help="where to (default: archive in the folder of the sessions)")
+    for room in (pruned, put):
+        configure_keeping(room)
 
 
 def main(arguments: argparse.Namespace) -> int:

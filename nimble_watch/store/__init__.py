@@ -1,7 +1,8 @@
 """Sessions on disk: journals while one is open, the files of the user's guide at all times.
 
-`journal` appends, `sessions` begins, folds and ends, `history` reads, `files` sees to it that nothing is ever half
-written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one warning.
+`journal` appends, `sessions` begins, folds and ends, `history` reads, `retention` takes old ones away, `files` sees to it
+that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one
+warning.
 """
 
 from nimble_watch.store.files import StoreError
@@ -17,6 +18,7 @@ from nimble_watch.store.history import (
     session_path,
 )
 from nimble_watch.store.journal import Journal, read_records
+from nimble_watch.store.retention import archive, old_sessions, remove
 from nimble_watch.store.sessions import (
     as_it_ended,
     begin,
@@ -37,6 +39,7 @@ __all__ = [
     "Journal",
     "Loaded",
     "StoreError",
+    "archive",
     "as_it_ended",
     "begin",
     "check_id",
@@ -51,9 +54,11 @@ __all__ = [
     "load",
     "load_all",
     "make_folders",
+    "old_sessions",
     "present",
     "read_records",
     "refold",
+    "remove",
     "restore",
     "result_of",
     "session_ids",

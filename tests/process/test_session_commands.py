@@ -269,6 +269,21 @@ def test_a_pipeline_may_fail_on_a_session_that_is_slower_than_usual(nimble: Nimb
     nimble("compare", "--fail-on", "failed", status=1)
 
 
+def test_old_sessions_are_named_before_they_go(nimble: Nimble) -> None:
+    nimble.folder.mkdir()
+    names = [f"session-2025010{day}-000000" for day in (1, 2, 3)]
+    for name in names:
+        (nimble.folder / f"{name}.json").write_text(json.dumps({"session_id": name}))
+    assert "needs to know which ones" in nimble("prune", status=2).stderr
+    assert "--older-than cannot read" in nimble("prune", "--older-than", "old", status=2).stderr
+    told = nimble("prune", "--keep", "2", "--older-than", "30d", "--dry-run")
+    assert (told.stdout, told.stderr) == (f"{names[0]}\n", "nimble-watch: 1 session would be removed\n")
+    nimble("prune", "--keep", "2", "--older-than", "30d")
+    nimble("archive", "--keep", "1")
+    assert nimble("list", "-o", "name").stdout == f"{names[2]}\n"
+    assert nimble("list", "-o", "name", "--sessions", str(nimble.folder / "archive")).stdout == f"{names[1]}\n"
+
+
 def test_an_empty_history_is_no_error(nimble: Nimble) -> None:
     assert nimble("list").stdout == "No sessions yet.\n"
     assert "No sessions yet" in nimble("compare").stdout

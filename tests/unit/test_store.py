@@ -333,6 +333,53 @@ def test_the_newest_session_comes_first_also_within_a_second(folder: Path) -> No
     ]
 
 
+def _ended(folder: Path, *days: str) -> None:
+    for day in days:
+        (folder / f"session-{day}-120000.json").write_text("{}")
+        (folder / f"summary-session-{day}-120000.txt").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("keep", "days", "old"),
+    [
+        (2, None, ["20260101", "20260201"]),
+        (None, 60, ["20260101"]),
+        (3, 20, ["20260101"]),
+        (0, 20, ["20260101", "20260201"]),
+        (9, 1, []),
+    ],
+)
+def test_old_sessions_are_those_beyond_the_newest_and_older_than_was_said(
+    folder: Path, keep: int | None, days: int | None, old: list[str]
+) -> None:
+    _ended(folder, "20260101", "20260201", "20260301", "20260310")
+    now = 1773144000.0  # 2026-03-10 12:00 UTC
+    older_than = None if days is None else days * 86400.0
+    assert store.old_sessions(folder, keep=keep, older_than=older_than, now=now) == [
+        f"session-{day}-120000" for day in old
+    ]
+
+
+def test_what_is_open_or_current_is_never_old(folder: Path) -> None:
+    _ended(folder, "20260101")
+    session_id = name_of(begin(folder, now=1767000000.0))
+    ended = name_of(begin(folder, now=1767100000.0))
+    store.end(folder, ended, s.session_ended("success"))
+    assert store.current_id(folder) == ended
+    old = store.old_sessions(folder, keep=0, older_than=None, now=time.time())
+    assert old == ["session-20260101-120000"]
+    assert store.is_open(folder, session_id)
+
+
+def test_removed_sessions_are_gone_and_archived_ones_are_a_history_of_their_own(folder: Path) -> None:
+    _ended(folder, "20260101", "20260201", "20260301")
+    store.remove(folder, ["session-20260101-120000"])
+    store.archive(folder, ["session-20260201-120000"], folder / "archive")
+    assert store.session_ids(folder) == ["session-20260301-120000"]
+    assert store.session_ids(folder / "archive") == ["session-20260201-120000"]
+    assert sorted(path.name for path in folder.glob("summary-*")) == ["summary-session-20260301-120000.txt"]
+
+
 def in_a_child(work: Callable[[], None]) -> int:
     """Fork a process that does the work and nothing else."""
     pid = os.fork()
