@@ -1,7 +1,7 @@
 """Sessions on disk: journals while one is open, the files of the user's guide at all times.
 
-`journal` appends, `sessions` begins, folds and ends, `history` reads, `retention` takes old ones away, `files` sees to it
-that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one
+`journal` appends, `sessions` begins, folds and ends, `history` reads, `retention` takes old ones away, `files` sees to
+it that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one
 warning.
 """
 
