@@ -82,13 +82,14 @@ class OutputLost(Struct, frozen=True, gc=False):
 
 
 class PhaseStarted(Struct, frozen=True, gc=False):
-    """A phase's command was started; argv is cleaned."""
+    """A phase's command was started; argv is cleaned; `observed` unless some of what it prints does not come by us."""
 
     at: float
     phase: str
     argv: tuple[str, ...]
     pid: int = 0
     kubeconfig: str = ""
+    observed: bool = False
 
 
 class Command(Struct, frozen=True, gc=False):

@@ -116,6 +116,7 @@ class Conduct:
             group=None if self.stage.terminal else child,
             cwd=_cwd(),
             files=_files(self.stage.files),
+            observed=self._observed(),
         )
 
     def _follow(self, step: Step, child: int, monotonic: float) -> Ending:
@@ -131,6 +132,11 @@ class Conduct:
         self._settle()
         self._ended(step, ending, result=ending.result)
         return ending
+
+    def _observed(self) -> bool:
+        """Tell whether all that the child prints is seen, or can be read back."""
+        ours = {target for pipe in self.stage.pipes for target in pipe.targets}
+        return ours | {number for number, _ in self.stage.files} >= {1, 2}
 
     def _ended(self, step: Step, ending: Ending, *, result: str) -> None:
         self._edge(

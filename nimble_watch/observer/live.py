@@ -248,7 +248,13 @@ class Live:
         if self._watch is not None:
             self._watch.look_again()
         self._take(
-            PhaseStarted(at + self._telling.offset, self._phase, tuple(clean_argv(argv)), int(fields.get("pid") or 0))
+            PhaseStarted(
+                at + self._telling.offset,
+                self._phase,
+                tuple(clean_argv(argv)),
+                int(fields.get("pid") or 0),
+                observed=bool(fields.get("observed")),
+            )
         )
         if fields.get("pid"):
             self._child = Child(int(fields["pid"]), fields.get("group"))

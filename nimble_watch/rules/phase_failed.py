@@ -15,38 +15,29 @@ Source: the launcher, which saw the command end; the output as far as it could b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from nimble_watch.findings import Answers, Finding, Rule, Verdict
 from nimble_watch.objects import Ref
+from nimble_watch.rules._printed import telling
 from nimble_watch.rules._said import Said
-from nimble_watch.signals import Output, PhaseEnded
+from nimble_watch.signals import PhaseEnded
 from nimble_watch.state import ClusterState
+from nimble_watch.state.printed import ECHO
 
-_FAILED = ("failure", "error", "timeout")
-_ECHO = re.compile(
-    r"^(?:g?make(?:\[\d+\])?: (?:\*\*\* |Leaving directory|Entering directory)"
-    r"|.*\bProcess completed with exit code [1-9]|.*\bexited with (?:exit )?code '?[1-9]"
-    r"|ERROR: Job failed: exit (?:code|status)"
-    r"|command terminated with (?:non-zero )?exit code|(?:Error: )?exit status [1-9])"
-)
-_TROUBLE = re.compile(
-    r"\b(?:error|failed|fatal|denied|refused|cannot|unable|invalid|not found|forbidden|timed out)\b", re.IGNORECASE
-)
 _LEAVING = re.compile(r"^g?make(?:\[\d+\])?: (?:Leaving|Entering) directory")
 
 
 def says(said: Said) -> bool:
     """Tell whether a message only says that a command failed."""
     text = said.message.strip()
-    return said.where in ("output", "other") and bool(_ECHO.search(text)) and not _LEAVING.match(text)
+    return said.where in ("output", "other") and bool(ECHO.search(text)) and not _LEAVING.match(text)
 
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a phase that failed; it is dropped where anything else explains it."""
     del now
     phase = state.phases.get(subject.name)
-    if phase is None or phase.ended is None or phase.ended.result not in _FAILED:
+    if phase is None or phase.ended is None or not phase.failed:
         return
     ended = phase.ended
     how = _how(ended)
@@ -69,13 +60,6 @@ def _how(ended: PhaseEnded) -> str:
     if ended.signal:
         return f"signal {ended.signal}"
     return f"exit status {ended.exit}" if ended.exit is not None else "an unknown status"
-
-
-def telling(lines: Sequence[Output]) -> str:
-    """Give the line that most likely tells the cause: the last that speaks of trouble and is no mere echo of it."""
-    said = [line.line.strip() for line in lines if line.line.strip() and not _ECHO.search(line.line.strip())]
-    troubled = [line for line in said if _TROUBLE.search(line)]
-    return (troubled or said or [""])[-1]
 
 
 RULE = Rule(

@@ -19,6 +19,7 @@ from nimble_watch.objects import (
 from nimble_watch.signals import (
     ClusterFound,
     ClusterLost,
+    Command,
     LogTail,
     Output,
     PhaseEnded,
@@ -56,6 +57,7 @@ class ClusterState:
         self._pulling_with: dict[tuple[str, str], set[str]] = {}
         self._seen_since: dict[tuple[str, str], float] = {}
         self._unseen: dict[tuple[str, str], str] = {}
+        self._stirred: dict[str, float] = {}
 
     # -- taking signals in ---------------------------------------------------------------------------------------------
 
@@ -63,8 +65,10 @@ class ClusterState:
         """Take a signal in; give the objects to judge again: the changed one, its owners and what depends on it."""
         match signal:
             case Seen(object=Event() as event):
+                self._stir(signal)
                 return self._apply_event(event, signal.change)
             case Seen():
+                self._stir(signal)
                 return self._apply_object(signal.kind, signal.object, signal.change)
             case Synced():
                 return self._apply_synced(signal)
@@ -80,12 +84,19 @@ class ClusterState:
                 self._apply_news(signal)
                 return ()
 
+    def _stir(self, signal: Seen) -> None:
+        if not signal.listed:
+            self._stirred[signal.object.metadata.namespace] = signal.at
+
     def _apply_news(self, signal: Signal) -> None:
         match signal:
             case ClusterFound():
                 self.cluster, self.lost = signal, ""
             case ClusterLost():
                 self.lost = signal.reason
+            case Command():
+                if (phase := self.phases.get(signal.phase)) is not None:
+                    phase.runs(signal.argv)
             case Unseen():
                 self._unseen[signal.kind, signal.namespace] = signal.reason
             case _:
@@ -93,7 +104,7 @@ class ClusterState:
 
     def _apply_phase(self, signal: PhaseStarted | PhaseEnded) -> tuple[Ref, ...]:
         if isinstance(signal, PhaseStarted):
-            self.phases[signal.phase] = Phase(signal.phase, signal.at, signal.argv)
+            self.phases[signal.phase] = Phase(signal.phase, signal.at, signal.argv, observed=signal.observed)
         phase = self.phases.get(signal.phase)
         if phase is None:
             return ()
@@ -104,8 +115,7 @@ class ClusterState:
     def _apply_output(self, signal: Output) -> tuple[Ref, ...]:
         if (phase := self.phases.get(signal.phase)) is None:
             return ()
-        phase.lines.append(signal)
-        return (phase.ref,)
+        return (phase.ref,) if phase.heard(signal) else ()
 
     def _apply_object(self, kind: str, thing: KubeObject, change: str) -> tuple[Ref, ...]:
         uid = thing.metadata.uid
@@ -229,6 +239,16 @@ class ClusterState:
             if (kind, scope) in self._seen_since and (kind, scope) not in self._unseen:
                 return ""
         return self._unseen.get((kind, namespace)) or self._unseen.get((kind, "")) or f"{kind} not listed yet"
+
+    def stirred(self, namespace: str) -> float:
+        """Tell when anything last changed in a namespace (epoch seconds); 0 if nothing has since it is watched."""
+        return self._stirred.get(namespace, 0.0)
+
+    def pods_in(self, namespace: str) -> Iterator[Pod]:
+        """Walk over the pods of a namespace: over all pods, so only for what is asked every ten minutes."""
+        for reference, thing in self.all_of("Pod"):
+            if reference.namespace == namespace and isinstance(thing, Pod):
+                yield thing
 
     def get(self, reference: Ref) -> KubeObject | None:
         """Give the object as last seen, None when it is gone or was never seen."""

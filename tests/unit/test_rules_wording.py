@@ -127,6 +127,97 @@ PRINTED = [
             "condition\n"
         ),
     ),
+    ("api-unreachable", 'Error: Kubernetes cluster unreachable: Get "https://k.test/version": dial tcp: i/o timeout'),
+    ("api-unreachable", "Error from server (ServiceUnavailable): the server is currently unable to handle the request"),
+    ("api-unreachable", "Error from server: etcdserver: request timed out"),
+    ("api-unreachable", "Unable to connect to the server: net/http: request canceled while waiting for connection"),
+    ("api-unreachable", 'Error: Get "https://k.test:6443/api/v1/namespaces/nim": dial tcp 1.2.3.4:6443: i/o timeout'),
+    (
+        "api-auth",
+        "error: You must be logged in to the server (the server has asked for the client to)",
+    ),
+    ("api-auth", "error: Unauthorized"),
+    ("api-auth", "Unable to connect to the server: x509: certificate has expired or is not yet valid"),
+    ("api-auth", "Unable to connect to the server: getting credentials: exec: executable oci failed with exit code 1"),
+    ("api-auth", 'error: no context exists with the name: "oke"'),
+    ("api-auth", "Error: invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER"),
+    ("command-missing", "/bin/sh: 1: helm: not found"),
+    ("command-missing", "zsh: command not found: helm"),
+    ("command-missing", "./deploy.sh: line 3: jq: command not found"),
+    ("command-missing", "make: helm: Command not found"),
+    ("command-missing", "make[1]: helm: No such file or directory"),
+    ("command-missing", "env: \u2018python\u2019: No such file or directory"),
+    ("command-missing", "timeout: failed to run command 'helm': No such file or directory"),
+    ("command-missing", "bash: ./deploy.sh: Permission denied"),
+    ("makefile-invalid", "make: *** No rule to make target `instal'.  Stop."),
+    ("makefile-invalid", "make: *** No targets specified and no makefile found.  Stop."),
+    ("makefile-invalid", "Makefile:7: *** commands commence before first target.  Stop."),
+    ("makefile-invalid", "Makefile:2: *** NGC_API_KEY is not set.  Stop."),
+    ("namespace-missing", 'Error: INSTALLATION FAILED: create: failed to create: namespaces "nim" not found'),
+    (
+        "namespace-missing",
+        (
+            'Error from server (Forbidden): pods "x" is forbidden: unable to create new content in '
+            "namespace nim because it is being terminated"
+        ),
+    ),
+    (
+        "spec-invalid",
+        "error: error parsing nim.yaml: error converting YAML to JSON: yaml: line 2: did",
+    ),
+    ("spec-invalid", "Error: UPGRADE FAILED: execution error at (nim/templates/x.yaml:1:3): image.tag is required"),
+    (
+        "spec-invalid",
+        (
+            'INSTALLATION FAILED: unable to build kubernetes objects from release manifest: error validating "": error '
+            'validating data: ValidationError(Deployment.spec): unknown field "x" in io.k8s.api.apps.v1.DeploymentSpec'
+        ),
+    ),
+    (
+        "immutable-field",
+        (
+            'Error: UPGRADE FAILED: cannot patch "nim" with kind StatefulSet: StatefulSet.apps "nim" is invalid: spec: '
+            "Forbidden: updates to statefulset spec for fields other than 'replicas', 'template' are forbidden"
+        ),
+    ),
+    ("immutable-field", 'The Deployment "nim" is invalid: spec.selector: Invalid value: {}: field is immutable'),
+    (
+        "crd-missing",
+        'error: unable to recognize "x": no matches for kind "NIMCache" in version "apps.nvidia.com/v1"',
+    ),
+    ("crd-missing", 'error: the server doesn\'t have a resource type "nimservices"'),
+    (
+        "helm-name-in-use",
+        "Error: INSTALLATION FAILED: name check failed: cannot reuse a name that is still in use",
+    ),
+    ("helm-not-deployed", 'Error: UPGRADE FAILED: "nim" has no deployed releases'),
+    (
+        "helm-chart-unavailable",
+        "Error: chart \"nim-llm\" matching 1.0 not found in nvidia index. (try 'helm repo update')",
+    ),
+    ("helm-chart-unavailable", 'Error: failed to download "nvidia/nim": denied: requested access'),
+    ("helm-chart-unavailable", "Error: failed to fetch https://helm.ngc.test/nim-1.tgz : 401 Unauthorized"),
+    ("helm-chart-unavailable", "Error: found in Chart.yaml, but missing in charts/ directory: common"),
+    (
+        "object-exists",
+        (
+            "Error: rendered manifests contain a resource that already exists. Service "
+            '"nim" in namespace "n" exists and cannot be imported into the current release: invalid ownership metadata'
+        ),
+    ),
+    ("object-exists", 'error: failed to create secret secrets "ngc" already exists'),
+    (
+        "oci-api",
+        "oci.exceptions.ServiceError: {'status': 429, 'code': 'TooManyRequests', 'message': 'Too many'}",
+    ),
+    (
+        "oci-service-limit",
+        "│ Error: 400-LimitExceeded, The following service limits were exceeded: gpu-a10-count.",
+    ),
+    ("oci-out-of-capacity", "│ Error: 500-InternalError, Out of host capacity."),
+    ("command-race", "error: no matching resources found"),
+    ("command-timeout", "NIM did not become ready within 300s"),
+    ("command-timeout", "curl: (28) Operation timed out after 5001 milliseconds with 0 bytes received"),
     ("phase-failed", "make[1]: *** [Makefile:12: install] Error 2"),
     ("phase-failed", "##[error]Process completed with exit code 1."),
     ("phase-failed", "command terminated with exit code 137"),
@@ -163,14 +254,18 @@ NONE: list[tuple[Where, str, str]] = [
     ),
     ("event", "FailedCreatePodSandBox", "Failed to create pod sandbox: rpc error: context deadline exceeded"),
     ("output", "", 'Error from server (NotFound): secrets "x" not found'),
-    ("output", "", 'Error: chart "nim-llm" matching 1.0 not found in nvidia index'),
     ("output", "", 'deployment "nim" successfully rolled out'),
-    ("output", "", 'Error: Kubernetes cluster unreachable: Get "https://k.test/version": dial tcp: i/o timeout'),
     ("output", "", "nim-0   1/1   Running   3 (5m ago)   10m"),
     ("output", "", "nim-0   0/1   Completed   0   10m"),
     ("output", "", 'fatal: repository "https://git.test/x" not found'),
+    ("output", "", 'I1121 15:57:58 7609 cached.go:119] skipped caching discovery info due to Get "https://k/api": EOF'),
+    ("output", "", "grep: values.yaml: No such file or directory"),
+    ("output", "", "cat: /etc/secret: Permission denied"),
+    ("output", "", 'Error response from daemon: Get "https://a.io/v2/": dial tcp: lookup a.io: no such host'),
+    ("output", "", 'failed calling webhook "w": Post "https://w.svc:443/v": dial tcp 10.0.0.1:443: connection refused'),
+    ("output", "", '{"code": "InvalidApiKey", "detail": "not of OCI"}'),
+    ("output", "", "kubectl auth can-i: no"),
     ("output", "", "npm ERR! 404 Not Found - GET https://registry.npmjs.org/x"),
-    ("output", "", 'Error: failed to download "nvidia/nim": denied: requested access'),
     ("log", "", "ERROR 404: Not Found while downloading model"),
 ]
 

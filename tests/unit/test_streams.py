@@ -9,6 +9,7 @@ import pytest
 from nimble_watch import recording
 from nimble_watch.rules import all_rules, pages
 from tests.cluster.kinds.cases import CASES
+from tests.cluster.kinds.spoken import SPOKEN
 from tests.cluster.kinds.told import told_kinds
 
 STREAMS = Path(__file__).parents[1] / "streams"
@@ -21,7 +22,9 @@ def test_each_kind_has_its_two_streams_and_nothing_else_has() -> None:
 
 
 def test_each_stream_can_be_recorded_anew() -> None:
-    assert {(case.kind, case.side) for case in CASES} == {(p.parent.name, p.stem) for p in STREAMS.glob("*/*.jsonl")}
+    assert {(case.kind, case.side) for case in (*CASES, *SPOKEN)} == {
+        (p.parent.name, p.stem) for p in STREAMS.glob("*/*.jsonl")
+    }
 
 
 @pytest.mark.parametrize("kind", sorted(all_rules()))

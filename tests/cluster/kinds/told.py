@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nimble_watch.observer.replay import replay
 from nimble_watch.signals import Signal
 
-_WAITS = ("image-pull-slow",)
+_WAITS = ("image-pull-slow", "phase-silent")
 """Kinds that are never an obstacle: their wait is what they tell."""
 
 
