@@ -102,7 +102,10 @@ class Command(Struct, frozen=True, gc=False):
 
 
 class PhaseEnded(Struct, frozen=True, gc=False):
-    """A phase's command has ended; `duration` is seconds of the monotonic clock without pauses."""
+    """A phase's command has ended; `duration` is seconds of the monotonic clock without pauses.
+
+    `stopped` says why we ended it (timeout, fail-fast, budget, cancellation); empty where it ended by itself.
+    """
 
     at: float
     phase: str
@@ -110,6 +113,7 @@ class PhaseEnded(Struct, frozen=True, gc=False):
     exit: int | None
     signal: str | None
     duration: float
+    stopped: str = ""
 
 
 class LogTail(Struct, frozen=True, gc=False):

@@ -13,7 +13,8 @@ from nimble_watch.errors import UsageError
 
 _EXIT_STATUS = """exit status:
   the child's own; a child ended by a signal ends nimble-watch by the same signal (137 for KILL)
-  124  a phase ran into its --timeout
+  121  a phase was stopped by --fail-fast
+  124  a phase ran into its --timeout (137 if only KILL ended it)
   125  our own fault before the child started: usage, configuration
   126  the command cannot be run     127  the command was not found"""
 

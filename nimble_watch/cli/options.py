@@ -61,6 +61,12 @@ OPTIONS = (
         kind="time",
     ),
     Option(
+        "--fail-fast",
+        None,
+        BOTH,
+        "stop a phase, with 121, once it certainly cannot succeed (without it: only say what that had saved)",
+    ),
+    Option(
         "-n --namespace", "NAME", BOTH, "what the phase works on: all of this namespace, or as much as -l, --for say"
     ),
     Option("-l --selector", "LABELS", BOTH, "what the phase works on: objects with these labels (a=b,c=d)"),

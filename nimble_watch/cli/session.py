@@ -30,6 +30,7 @@ from nimble_watch.store import (
     is_open,
     journal_folder,
     load,
+    load_stopped,
     read_records,
     session_ids,
     session_path,
@@ -116,8 +117,13 @@ def _say(text: str) -> None:
     sys.stdout.write(text)
 
 
-def _view() -> View:
-    return View(now_ms=round(time.time() * 1000))
+def _view(history: Sequence[Session] = (), rows: int = 10) -> View:
+    return View(rows=rows, now_ms=round(time.time() * 1000), history=history)
+
+
+def _stopped(folder: Path) -> list[Session]:
+    """Give all sessions in which a phase was, or would have been, stopped."""
+    return [loaded.session for loaded in load_stopped(folder) if loaded.session is not None]
 
 
 def end_open(arguments: argparse.Namespace) -> int:
@@ -153,8 +159,10 @@ def list_sessions(arguments: argparse.Namespace) -> int:
     sessions = _read_all(folder, names)
     if arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
+    elif arguments.output == "json":
+        _say(report("json").render(sessions, _view()))
     else:
-        _say(report("json" if arguments.output == "json" else "list").render(sessions, _view()))
+        _say(report("list").render(sessions, _view(_stopped(folder))))
     return 0
 
 
@@ -162,7 +170,7 @@ def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
     folder, number = _folder(arguments), max(1, arguments.number)
     sessions = _read_all(folder, session_ids(folder)[: max(number, _COMPARED)])
-    _say(report("compare").render(sessions, View(rows=number, now_ms=round(time.time() * 1000))))
+    _say(report("compare").render(sessions, _view(_stopped(folder), rows=number)))
     return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or ()))
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from nimble_watch.findings import Verdict
 from nimble_watch.obstacles import Obstacle, Waiting
-from nimble_watch.session import Standing
+from nimble_watch.session import Standing, Stop
 
 _EVIDENCE = 400
 _LABEL = 9
 _MOST_LEFT = 5
+_WORTH_A_WORD = 10_000
+"""Milliseconds that stopping a phase must have saved to be worth a line."""
 
 
 def span(seconds: float) -> str:
@@ -117,3 +119,45 @@ def still_billing(left: Sequence[Standing]) -> list[str]:
     if len(left) > _MOST_LEFT:
         lines.append(f"still billing: and {len(left) - _MOST_LEFT} more")
     return lines
+
+
+def stopping(phase: str, why: str, number: str, *, after: float, grace: float, certain: str) -> list[str]:
+    """Give the lines that tell that a phase is being ended: why, after how long, by which signal, what comes next."""
+    if number != "INT":
+        return [f"phase {phase} did not end within {span(grace)}: {number} now"]
+    reasons = {
+        "timeout": "its time is over (--timeout)",
+        "fail-fast": f"{certain or 'an obstacle'} is certain, so waiting does not help (--fail-fast)",
+        "budget": "its budget is used up",
+        "cancellation": "the process that started nimble-watch is gone",
+    }
+    later = f"TERM in {span(grace)} and KILL {span(grace)} later (--kill-after), should it still be there"
+    return [f"stopping phase {phase} after {span(after)}: {reasons.get(why, why)}", _row("next", f"INT now; {later}")]
+
+
+def in_hindsight(stop: Stop) -> list[str]:
+    """Give the line that tells what --fail-fast would have saved; nothing where it did stop, or had saved no time."""
+    if stop.real or stop.mistake:
+        return []
+    moment = f"  --fail-fast would have stopped it after {span((stop.after_ms or 0) / 1000)} ({stop.kind})"
+    if stop.saved_ms is None:
+        return [f"{moment}; {stop.unknown.get('saved_seconds', 'what that had saved is not known')}"]
+    if stop.saved_ms < _WORTH_A_WORD:
+        return []
+    return [f"{moment}, saved {span(stop.saved_ms / 1000)} {_saved_money(stop)}"]
+
+
+def _saved_money(stop: Stop) -> str:
+    why = stop.unknown.get("saved_usd", "")
+    if stop.saved_usd is None:
+        return f"and an unknown amount ({why or 'not metered'})"
+    if not stop.saved_usd:
+        return "and no money by itself: what bills would have gone on billing"
+    return f"and {'at least ' if why else ''}${stop.saved_usd:.2f}"
+
+
+def gave_up_wrongly(stop: Stop) -> list[str]:
+    """Give the line that admits that something was called certain and was not."""
+    after = "" if stop.ready_ms is None else f" {span((stop.ready_ms - stop.at_ms) / 1000)} later"
+    did = "stopped" if stop.real else "would have stopped"
+    return [f"{stop.kind}: --fail-fast {did} phase {stop.phase}, but {stop.subject} became ready{after}: our mistake"]

@@ -163,7 +163,8 @@ class Link:
         if kind == "ready":
             self.ready = True
         elif kind == "stop":
-            self.notes.leave("stop", "budget" if message.get("reason") == "budget" else "fail-fast")
+            why = "budget" if message.get("reason") == "budget" else "fail-fast"
+            self.notes.leave("stop", (message.get("pid"), why))
         elif kind == "finished":
             self.finished = True
             self.notes.leave("finished")

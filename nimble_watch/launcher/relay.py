@@ -21,7 +21,7 @@ from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
 from nimble_watch.system import clock
-from nimble_watch.system.calls import Came, change_of, next_signal, zombie
+from nimble_watch.system.calls import Came, change_of, has_ended, next_signal, zombie
 from nimble_watch.system.tree import below, is_stopped, send_all, still
 
 TYPE_CHECKING = False
@@ -90,7 +90,7 @@ class Ending:
         """The word for it, as OpenTelemetry's conventions have it."""
         if self.stopped == "timeout":
             return "timeout"
-        if self.code == 0:
+        if self.code == 0 and self.stopped not in _STATUS:
             return "success"
         return "cancellation" if self.cancelled else "failure"
 
@@ -192,11 +192,16 @@ class Relay:
         return ending
 
     def stop(self, why: str) -> None:
-        """Begin to stop the child and all below it: INT, then TERM, then KILL."""
-        if self._child and not self._ending.stopped:
+        """Begin to stop the child and all below it: INT, then TERM, then KILL; one that has just ended is let be."""
+        if self._child and not self._ending.stopped and not has_ended(self._child):
             self._ending.stopped = why
             self._ending.cancelled = self._ending.cancelled or why == "cancellation"
             self._escalate()
+
+    def _asked_to_stop_it(self, child: Any, why: str) -> None:
+        """Do as the observer asks, if it means the child of now, and nobody has asked that to end already."""
+        if child == self._child and not self._ending.cancelled:
+            self.stop(why)
 
     def _escalate(self) -> None:
         number = _STOP_SEQUENCE[self._next]
@@ -206,6 +211,8 @@ class Relay:
             self._next_at = time.monotonic() + self._grace
         else:
             self._ending.killed = True
+        after = round(time.monotonic() - self._ending.began - self._ending.paused, 3)
+        self.tell("stopping", why=self._ending.stopped, signal=NAMES[number], grace=self._grace, after=after)
         self._family.update(send_all(number, {self._child, *still(self._family)}, self._group()))
         self.tell("signalled", signal=NAMES.get(number, str(number)))
 
@@ -233,7 +240,7 @@ class Relay:
                 self._ending.cancelled = True
                 self.stop("cancellation")
             elif what == "stop":
-                self.stop(value)
+                self._asked_to_stop_it(*value)
             else:
                 self.on_note(what, value)
 

@@ -41,9 +41,10 @@ class Conduct:
         self.edges: list[dict[str, Any]] = []
         self.notes = Notes()
         self.link = Link(self.notes)
-        self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self.link.tell, pty=stage.pty)
+        self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self._tell, pty=stage.pty)
         self.taps = [Tap(pipe) for pipe in stage.pipes]
         self._first = 0
+        self._phase = ""
         self._began = (0.0, 0.0)
 
     def begin(self, child: int, monotonic: float, now: float) -> None:
@@ -106,6 +107,7 @@ class Conduct:
         return self._follow(step, child, monotonic)
 
     def _started(self, step: Step, child: int, monotonic: float, now: float) -> None:
+        self._phase = step.phase
         self._edge(
             "phase-started",
             step,
@@ -157,6 +159,12 @@ class Conduct:
     def _skip(self, step: Step) -> None:
         self._edge("phase-ended", step, time=clock.now(), monotonic=time.monotonic(), result="skip", exit=None,
                    signal=None, duration=0.0, paused=0.0)  # fmt: skip
+
+    def _tell(self, kind: str, **fields: Any) -> None:
+        """Tell the observer what becomes of the child; where there is none, say ourselves that we end it."""
+        if kind == "stopping" and self.link.lost and not self.order.flag("quiet") and not self.order.flag("log_file"):
+            say(f"stopping phase {self._phase} ({fields['why']}): {fields['signal']} to all of it")
+        self.link.tell(kind, **fields)
 
     def _settle(self) -> None:
         """Let the observer have what the phase wrote before it is told of its end; a slow reader is not waited for."""
@@ -304,7 +312,19 @@ def _record(edge: dict[str, Any]) -> dict[str, Any]:
             "phase": edge["phase"],
             "command": [os.path.basename(edge["argv"][0])],
         }
-    kept = ("type", "time", "phase", "duration", "exit", "signal", "result", "paused", "suspended", "clock_set")
+    kept = (
+        "type",
+        "time",
+        "phase",
+        "duration",
+        "exit",
+        "signal",
+        "result",
+        "paused",
+        "suspended",
+        "clock_set",
+        "stopped",
+    )
     return {name: edge[name] for name in kept if name in edge}
 
 

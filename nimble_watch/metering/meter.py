@@ -126,6 +126,22 @@ class Meter:
             _NOTHING,
         )
 
+    def saved(self, stop: float, end: float) -> tuple[Decimal | None, str]:
+        """Give the bill at `end` less the bill if what came for the session had gone at `stop` (epoch seconds), in USD.
+
+        Minimums are in both; what stood before and stays is in neither.  The text says what has no price, or why
+        nothing is known.
+        """
+        stays = self._stays.values()
+        if not stays and not self._stood and (hidden := self._state.unseen("Node")):
+            return None, f"no node was seen: {hidden}"
+        unpriced = [stay.node for stay in stays if stay.node.usd_per_hour is None]
+        gaps = "; ".join(dict.fromkeys(f"{node.shape or node.name}: {node.reason}" for node in unpriced))
+        if gaps and len(unpriced) == len(stays):
+            return None, f"no price: {gaps}"
+        amount = sum((_bill(stay, end) - _bill(stay, stop) for stay in stays), _NOTHING)
+        return amount, f"at least; without a price: {gaps}" if gaps else ""
+
     def held(self, subjects: Iterable[Ref]) -> list[Held]:
         """Give what those objects, or the pods below them, have held of nodes in the session."""
         found: dict[tuple[str, float], Held] = {}
@@ -218,6 +234,14 @@ class Meter:
     def _is_ours(self, reference: Ref) -> bool:
         belonging = self._scope.of(reference)
         return belonging.ours and belonging.sure
+
+
+def _bill(stay: _Stay, until: float) -> Decimal:
+    """Give what a node is billed that goes at `until`, if it has not gone before; without a price nothing."""
+    lived = (until if stay.end is None else min(until, stay.end)) - stay.start
+    if lived <= 0 or stay.node.usd_per_hour is None:
+        return _NOTHING
+    return stay.node.usd_per_hour * Decimal(max(lived, stay.node.minimum)) / _HOUR
 
 
 def dollars(amount: Decimal) -> str:

@@ -10,9 +10,10 @@ from nimble_watch.metering import Meter
 from nimble_watch.objects import Ref
 from nimble_watch.obstacles import Obstacle, Waiting
 from nimble_watch.session import Obstacle as Kept
-from nimble_watch.session import Wait, milliseconds, stamp
+from nimble_watch.session import Record, Wait, milliseconds, phase_ended, stamp
 
 _MOST_SUBJECTS = 20
+_CORRECTED = 1.0
 
 
 def where(reference: Ref) -> str:
@@ -89,3 +90,20 @@ def option(options: Mapping[str, Any], name: str) -> str:
     """Give an option that is a word, empty where it was not given."""
     value = options.get(name)
     return value if isinstance(value, str) else ""
+
+
+def end_of_phase(fields: Mapping[str, Any]) -> Record:
+    """Give the launcher's word of a phase's end as the session keeps it; what NTP corrects all the time is nothing."""
+    clock_set = float(fields.get("clock_set") or 0.0)
+    return phase_ended(
+        str(fields["phase"]),
+        result=str(fields.get("result") or "error"),
+        duration=fields.get("duration"),
+        exit=fields.get("exit"),
+        signal=fields.get("signal"),
+        paused=float(fields.get("paused") or 0.0),
+        suspended=float(fields.get("suspended") or 0.0),
+        clock_set=clock_set if abs(clock_set) >= _CORRECTED else 0.0,
+        stopped=fields.get("stopped"),
+        time=float(fields["time"]),
+    )

@@ -18,7 +18,7 @@ from nimble_watch.cleaning import clean, clean_argv, learn_secrets
 from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.observer.core import Observer
-from nimble_watch.observer.entries import option, program
+from nimble_watch.observer.entries import end_of_phase, option, program
 from nimble_watch.observer.facts import beginning, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
@@ -37,6 +37,7 @@ from nimble_watch.session import (
     session_ended,
 )
 from nimble_watch.signals import ClusterLost, Output, OutputLost, PhaseEnded, PhaseStarted, Signal
+from nimble_watch.store import load, session_path
 from nimble_watch.system import clock
 
 _INBOX = 8192
@@ -47,7 +48,6 @@ _FINISH = 1.5
 """Seconds that ending may take: the launcher waits two."""
 _CONSOLE = 0.4
 _GRACE = 10.0
-_CORRECTED = 1.0
 _FIRST_LOOK = 0.25
 """Seconds after a phase's start at which its processes are looked at first, as nothing tells of a new one; doubled."""
 
@@ -72,7 +72,6 @@ class Live:
         self._early: list[Heard] = []
         self._signals: list[Signal] = []
         self._spaces: frozenset[str] = frozenset()
-        self._stopping = False
         self._waiting: deque[Item] = deque()
         self._processes: Processes | None = None
         self._look_at = 0.0
@@ -185,6 +184,8 @@ class Live:
                 self._phase_started(fields)
             case "phase-ended":
                 self._phase_ended(fields)
+            case "stopping":
+                self._telling.stopping(fields)
             case "finish":
                 self._finish(fields)
                 return True
@@ -212,6 +213,9 @@ class Live:
         self._observer = Observer(all_rules(), self._telling)
         self._meter = Meter(self._observer.state, self._observer.scope, started)
         self._telling.join(self._observer, self._meter, kubeconfig=option(options, "kubeconfig"))
+        if session and fields.get("joined"):
+            known = load(session_path(Path(fields["sessions"]), session)).session
+            self._telling.remember(known.stops if known is not None else [])
         self._learn_given(options)
         threading.Thread(target=self._start_watch, name="open-watch", daemon=True).start()
         self._send(type="ready", session=session)
@@ -271,26 +275,13 @@ class Live:
         if self._scribe is not None:
             if result != "success" and (cause := failed_recipe(self._observer.state.phases.get(phase), at)) is not None:
                 self._scribe.append(cause)
-            self._scribe.append(
-                phase_ended(
-                    phase,
-                    result=result,
-                    duration=fields.get("duration"),
-                    exit=fields.get("exit"),
-                    signal=fields.get("signal"),
-                    paused=float(fields.get("paused") or 0.0),
-                    suspended=float(fields.get("suspended") or 0.0),
-                    clock_set=_worth_a_word(float(fields.get("clock_set") or 0.0)),
-                    time=at,
-                )
-            )
+            self._scribe.append(end_of_phase(fields))
         if result not in ("success", "skip") and self._observer.state.cluster is not None:
             self._linger()
         if result != "skip":
             duration = float(fields.get("duration") or 0.0)
-            self._take(
-                PhaseEnded(at + self._telling.offset, phase, result, fields.get("exit"), fields.get("signal"), duration)
-            )
+            exit_, signal, stopped = fields.get("exit"), fields.get("signal"), str(fields.get("stopped") or "")
+            self._take(PhaseEnded(at + self._telling.offset, phase, result, exit_, signal, duration, stopped))
         if self._watch is not None:
             self._watch.look_again()
         if self._child is not None:
@@ -314,10 +305,10 @@ class Live:
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    def _stop(self, phase: str, reason: str) -> None:
-        if not self._stopping:
-            self._stopping = True
-            self._send(type="stop", phase=phase, reason=reason)
+    def _stop(self, phase: str, kind: str) -> None:
+        """Ask for the end of the phase that runs now, by its process: by the time it arrives another one may run."""
+        if self._child is not None:
+            self._send(type="stop", phase=phase, pid=self._child.pid, reason="fail-fast", kind=kind)
 
     def _fetch_log(self, namespace: str, pod: str, container: str, *, previous: bool) -> None:
         if self._watch is not None:
@@ -386,9 +377,6 @@ class Live:
         if session is not None and not leave_open and self._begun.get("mode") == "run":
             self._console.say(summary(session).splitlines())
         elif session is not None and not leave_open and (session.obstacles or session.costs.after):
-            self._console.say([*still_billing(session.costs.after), f"recorded as {session.session_id}"])
-
-
-def _worth_a_word(clock_set: float) -> float:
-    """Give by how much a clock was set; what NTP corrects all the time is nothing."""
-    return clock_set if abs(clock_set) >= _CORRECTED else 0.0
+            left = still_billing(session.costs.after)
+            said = left == self._telling.billing  # at the end of a phase that failed, just now
+            self._console.say([*([] if said else left), f"recorded as {session.session_id}"])

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from nimble_watch.console import Console, ended, obstacle_block, one_line, span, updated, waited, waiting_line
+from nimble_watch.console import (
+    Console,
+    ended,
+    in_hindsight,
+    obstacle_block,
+    one_line,
+    span,
+    still_billing,
+    stopping,
+    updated,
+    waited,
+    waiting_line,
+)
 from nimble_watch.findings import Verdict
 from nimble_watch.metering import Meter
 from nimble_watch.objects import Ref, ref
@@ -15,13 +27,16 @@ from nimble_watch.observer.blind import Blind
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import kept, wait
 from nimble_watch.observer.scribe import Scribe
+from nimble_watch.observer.shadow import Shadow
 from nimble_watch.obstacles import Change, Obstacle
 from nimble_watch.session import (
+    Stop,
     costs_known,
     fields_set,
     obstacle_closed,
     obstacle_opened,
     obstacle_updated,
+    stopped,
 )
 from nimble_watch.session import (
     waited as waited_,
@@ -75,7 +90,7 @@ class Telling:
         self._recorded: set[str] = set()
         self._told: set[str] = set()
         self._asked: set[tuple[str, str]] = set()
-        self._certain: tuple[float, Obstacle] | None = None
+        self._shadow: Shadow | None = None
         self._phase = ""
         self._began = 0.0
         self._lines_said = 0
@@ -84,30 +99,59 @@ class Telling:
         self._blind = Blind()
         self._kubeconfig = ""
         self._scopeless_due: float | None = None
-        self.offset = 0.0
+        self._offset = 0.0
+        self.billing: list[str] = []
+        """What was said last of what still bills."""
 
     def join(self, observer: Observer, meter: Meter, *, kubeconfig: str = "") -> None:
         """Know whom to ask: the core that tells us, and the meter; and which kubeconfig is watched by option."""
         self._observer, self._meter = observer, meter
         self._kubeconfig = kubeconfig
+        self._shadow = Shadow(
+            observer,
+            meter,
+            keep=lambda stop: self._record(stopped(stop, time=None)),
+            say=lambda lines: self._console.say(lines, "warn"),
+            ask=self._stop,
+        )
+
+    def remember(self, stops: Sequence[Stop]) -> None:
+        """Know what earlier commands of the same session gave up."""
+        if self._shadow is not None:
+            self._shadow.remember(stops)
+
+    @property
+    def offset(self) -> float:
+        """By how much the API server's clock is ahead of ours (seconds)."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, seconds: float) -> None:
+        """Take what is known of it by now."""
+        self._offset = seconds
+        if self._shadow is not None:
+            self._shadow.offset = seconds
 
     # -- Report --------------------------------------------------------------------------------------------------------
 
     def heard(self, signal: Signal, entered: Sequence[Ref], now: float) -> None:
         """Take a signal that was taken in."""
-        meter = self._meter
-        if meter is None:
+        meter, shadow = self._meter, self._shadow
+        if meter is None or shadow is None:
             return
         for reference in entered:
             meter.look(reference, now)
+        if isinstance(signal, Seen):
+            shadow.heard(signal, now)
         match signal:
             case Seen(kind="Pod" | "Node"):
                 meter.look(ref(signal.kind, signal.object), now)
             case PhaseStarted():
-                self._phase, self._began, self._lines_said, self._certain = signal.phase, signal.at, 0, None
+                self._phase, self._began, self._lines_said = signal.phase, signal.at, 0
+                shadow.phase_started(signal)
                 self._scopeless_due = signal.at + _SCOPELESS
             case PhaseEnded():
-                self._phase_ended(signal)
+                self._phase_ended(signal, shadow.phase_ended(signal))
             case ClusterFound() | ClusterLost() | Unseen() | Synced():
                 self._sight(signal, now)
             case LogTail():
@@ -137,6 +181,8 @@ class Telling:
             elif change.wait is not None and change.what == "waited":
                 self._record(waited_(wait(change.wait, self.offset), time=None))
                 self._console.say(waited(change.wait), "dim")
+        if self._shadow is not None:
+            self._shadow.look(now)
 
     def warn(self, sentence: str) -> None:
         """Say trouble of our own, once."""
@@ -167,7 +213,7 @@ class Telling:
             self._console.say(ended(obstacle, now, ""), "good" if obstacle.outcome == "fixed" else "warn")
         self._keep(change, obstacle, meter)
         if change.what in ("opened", "updated"):
-            self._act(obstacle, now)
+            self._act(obstacle)
 
     def _keep(self, change: Change, obstacle: Obstacle, meter: Meter) -> None:
         if not obstacle.counts:
@@ -183,17 +229,13 @@ class Telling:
         elif change.what == "updated":
             self._record(obstacle_updated(entry))
 
-    def _act(self, obstacle: Obstacle, now: float) -> None:
+    def _act(self, obstacle: Obstacle) -> None:
         finding = obstacle.finding
         if finding.wants_log and self._fetch_log is not None and finding.subject.kind == "Pod":
             key = (finding.subject.uid, finding.container)
             if key not in self._asked:
                 self._asked.add(key)
                 self._fetch_log(finding.subject.namespace, finding.subject.name, finding.container, previous=True)
-        if _bad(obstacle) and obstacle.belonging.sure and self._certain is None and finding.subject.kind != "Phase":
-            self._certain = (now, obstacle)
-            if self._stop is not None:
-                self._stop(self._phase, obstacle.kind)
 
     def _log(self, tail: LogTail) -> None:
         if tail.lines:
@@ -202,7 +244,15 @@ class Telling:
 
     # -- phases and the session ----------------------------------------------------------------------------------------
 
-    def _phase_ended(self, phase: PhaseEnded) -> None:
+    def stopping(self, fields: Mapping[str, Any]) -> None:
+        """Take the launcher's word that it ends the phase: say why, and what comes next."""
+        stop = self._shadow.stop if self._shadow is not None else None
+        certain = stop.kind if stop is not None else ""
+        after, grace = float(fields["after"]), float(fields["grace"])
+        why, number = str(fields["why"]), str(fields["signal"])
+        self._console.say(stopping(self._phase, why, number, after=after, grace=grace, certain=certain), "bad")
+
+    def _phase_ended(self, phase: PhaseEnded, stop: Stop | None) -> None:
         observer, meter = self._observer, self._meter
         if observer is None or meter is None:
             return
@@ -222,15 +272,16 @@ class Telling:
         total = f", {len(roots)} obstacle{'s' if len(roots) > 1 else ''}" if roots else ""
         lines = [f"{phase.phase}: {how} after {span(phase.duration)}{total}"]
         lines += [f"  {one.kind}: {span(one.stood(phase.at))}, {one_line(one.finding.summary, 160)}" for one in roots]
-        if self._certain is not None and phase.at - self._certain[0] >= 10:  # noqa: PLR2004  not worth a word
-            at, obstacle = self._certain
-            lines.append(f"  {obstacle.kind} was certain after {span(at - self._began)}, {span(phase.at - at)} earlier")
+        lines += in_hindsight(stop) if stop is not None else []
         nearby = observer.tracker.nearby
         doubtful = [one.finding.subject for one in stood if not one.belonging.sure]
         if doubtful:
             lines.append(f"  perhaps this phase's, so not counted: {_names(doubtful)}")
         if nearby:
             lines.append(f"  not this phase's, but in trouble in its namespace: {_names(nearby)}")
+        if phase.result not in ("success", "skip"):
+            self.billing = still_billing(meter.costs(over=True).after)
+            lines += self.billing
         if stood or phase.result != "success" or nearby:
             self._console.say(lines, "good" if phase.result == "success" else "bad")
 
@@ -245,7 +296,9 @@ class Telling:
         """When the next line is to be said that nothing but time brings about."""
         since = self._waiting_since()
         waiting = None if since is None else since + _next_line(self._lines_said)
-        return min((at for at in (waiting, self._blind.due, self._scopeless_due) if at is not None), default=None)
+        wrong = self._shadow.due if self._shadow is not None else None
+        times = (waiting, wrong, self._blind.due, self._scopeless_due)
+        return min((at for at in times if at is not None), default=None)
 
     def _say_scopeless(self, observer: Observer) -> None:
         """Say, once, that trouble is near but nothing tells what the phase works on."""
@@ -271,6 +324,8 @@ class Telling:
         """Say what cannot be seen and what is waited for, if it is time to."""
         if self._blind.due is not None and self._blind.due <= now:
             self._say_blind()
+        if self._shadow is not None:
+            self._shadow.tick(now)
         since, observer, meter = self._waiting_since(), self._observer, self._meter
         if observer is not None and self._scopeless_due is not None and self._scopeless_due <= now:
             self._scopeless_due = None
@@ -311,9 +366,18 @@ def _in_phase(obstacle: Obstacle, began: float) -> bool:
     return any(start >= began for start, _ in obstacle.intervals)
 
 
+_STOPPED = {
+    "timeout": "stopped, as its time was over,",
+    "fail-fast": "stopped by --fail-fast",
+    "budget": "stopped, as its budget was used up,",
+}
+
+
 def _how(phase: PhaseEnded) -> str:
+    if phase.stopped in _STOPPED:
+        return _STOPPED[phase.stopped]
     if phase.signal:
         return f"ended by signal {phase.signal}"
     if phase.exit is not None:
-        return f"{'timed out' if phase.result == 'timeout' else 'failed'} (exit {phase.exit})"
+        return f"failed (exit {phase.exit})"
     return phase.result

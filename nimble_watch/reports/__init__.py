@@ -18,11 +18,15 @@ from nimble_watch.session import Session
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """For whom a report is made: how many columns and rows there are, and what time it is (epoch milliseconds)."""
+    """For whom a report is made: how many columns and rows there are, and what time it is (epoch milliseconds).
+
+    `history` holds the sessions of the whole history that a phase was, or would have been, stopped in.
+    """
 
     width: int = 80
     rows: int = 10
     now_ms: int | None = None
+    history: Sequence[Session] = ()
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nimble_watch.reports import Report, View
+from nimble_watch.reports._stops import advice
 from nimble_watch.reports._words import UNKNOWN, counted, cut, money, one_line, percent, seconds
 from nimble_watch.session import Session
 
@@ -27,7 +28,7 @@ def _row(session: Session) -> tuple[str, ...]:
     )
 
 
-def _render(sessions: Sequence[Session], _view: View) -> str:
+def _render(sessions: Sequence[Session], view: View) -> str:
     if not sessions:
         return "No sessions yet.\n"
     rows = [_HEAD, *(_row(session) for session in sessions)]
@@ -41,6 +42,7 @@ def _render(sessions: Sequence[Session], _view: View) -> str:
         lines.append("  ".join(cells).rstrip())
     if any(session.costs.at_least for session in sessions):
         lines.append("+ at least: something in it has no price")
+    lines += filter(None, [advice(view.history)])
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from nimble_watch.reports import Report, View
+from nimble_watch.reports._stops import stops_in, told
 from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
 from nimble_watch.session import Obstacle, Phase, Session, Standing, band, is_counted, moment, whole_seconds
 
@@ -58,6 +59,8 @@ def _phases(session: Session, view: View) -> Iterator[str]:
             yield from paragraph("because", _cause(phase), width=view.width)
         for note in _gaps(phase):
             yield from paragraph("note", note, width=view.width)
+        for stop in stops_in(session, name, phase):
+            yield from paragraph("fail-fast", told(stop), width=view.width)
 
 
 def _gaps(phase: Phase) -> Iterator[str]:
@@ -79,6 +82,8 @@ def _lasted(phase: Phase) -> str:
 def _result(phase: Phase, session: Session) -> str:
     if phase.result is None:
         return "running" if session.state == "open" and phase.end_ms is None else "unknown"
+    if phase.stopped == "fail-fast":
+        return "stopped"
     if phase.result == "success" or (phase.exit is None and phase.signal is None):
         return phase.result
     how = f"signal {phase.signal}" if phase.signal else f"exit {phase.exit}"

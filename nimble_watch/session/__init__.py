@@ -20,6 +20,7 @@ from nimble_watch.session.model import (
     Phase,
     Session,
     Standing,
+    Stop,
     Usage,
     Wait,
 )
@@ -39,6 +40,7 @@ from nimble_watch.session.records import (
     phase_started,
     session_ended,
     session_started,
+    stopped,
     waited,
 )
 from nimble_watch.session.scores import band, efficiency, is_counted, performance
@@ -58,6 +60,7 @@ __all__ = [
     "Record",
     "Session",
     "Standing",
+    "Stop",
     "Usage",
     "Wait",
     "alive",
@@ -91,6 +94,7 @@ __all__ = [
     "session_ended",
     "session_started",
     "stamp",
+    "stopped",
     "to_document",
     "waited",
     "whole_seconds",

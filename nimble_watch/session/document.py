@@ -23,6 +23,7 @@ def to_document(session: Session) -> dict[str, Any]:
     """Give the session as JSON objects (Decimal for money), with what others added back in its place."""
     document: dict[str, Any] = msgspec.to_builtins(session, builtin_types=(Decimal,))
     parts = [document, document["costs"], document["performance"], *document["phases"].values(), *document["obstacles"]]
+    parts += document["stops"]
     for part in parts:
         if not part["unknown"]:
             del part["unknown"]

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from nimble_watch.session.bill import block, price_obstacles, sum_of, total_up
 from nimble_watch.session.document import from_document, read_fields, to_document
 from nimble_watch.session.foreign import apply_changes, foreign_obstacles
-from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Standing, Wait
-from nimble_watch.session.money import Blocked, cents, hours_with_a_node, largest_remainder, usage_by_phase
+from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Stop, Wait
+from nimble_watch.session.money import Blocked, cents, hours_with_a_node
 from nimble_watch.session.scores import is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
 from nimble_watch.session.variance import metered_variance
@@ -56,6 +57,7 @@ class _State:
         self.edges: set[tuple[str, str, float]] = set()
         self.obstacles: dict[str, Obstacle] = {}
         self.waits: dict[tuple[str, str | None, int], Wait] = {}
+        self.stops: dict[tuple[str, str, int], Stop] = {}
         self.costs: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
         self.plan: dict[str, Any] = {}
@@ -121,7 +123,7 @@ class _State:
         if phase.duration_ms is not None:
             phase.duration = whole_seconds(phase.duration_ms)
         phase.result = record.get("result")
-        phase.exit, phase.signal = record.get("exit"), record.get("signal")
+        phase.exit, phase.signal, phase.stopped = record.get("exit"), record.get("signal"), record.get("stopped")
         if record.get("cause") and phase.cause is None:
             phase.cause = Cause(text=str(record["cause"]))
 
@@ -160,6 +162,17 @@ class _State:
             if wait.end_ms is not None and wait.duration_ms is None:
                 wait.duration_ms = wait.end_ms - wait.start_ms
             self.waits[wait.what, wait.subject, wait.start_ms] = wait
+
+    def stopped(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take a stop as it is judged by now."""
+        raw = record.get("stop")
+        if isinstance(raw, Mapping) and {"phase", "obstacle", "kind", "at_ms"} <= raw.keys():
+            stop = msgspec.convert(raw, Stop)
+            stop.at = stamp(stop.at_ms)
+            stop.saved_seconds = None if stop.saved_ms is None else whole_seconds(stop.saved_ms)
+            if stop.saved_usd is not None:
+                stop.saved_usd = cents(stop.saved_usd)
+            self.stops[stop.phase, stop.obstacle, stop.at_ms] = stop
 
     def costs_known(self, record: Mapping[str, Any], _at: int) -> None:
         """Take costs, measured or given by hand."""
@@ -217,6 +230,7 @@ class _State:
             session.unknown["start_time"] = "its beginning was not recorded"
         session.phases = self.phases
         session.waits = sorted(self.waits.values(), key=lambda wait: (wait.start_ms, wait.what))
+        session.stops = sorted(self.stops.values(), key=lambda stop: stop.at_ms)
         self._finish(session)
         others = foreign_obstacles(self.foreign, self.obstacles, self.problems)
         session.obstacles = sorted([*self.obstacles.values(), *others], key=lambda one: moment(one.timestamp) or 0)
@@ -226,7 +240,7 @@ class _State:
             total = max(0, until - self.start_ms - paused)
         counted = [obstacle for obstacle in session.obstacles if is_counted(obstacle)]
         blocked = Blocked(counted, until)
-        _price_obstacles(session.obstacles, blocked)
+        price_obstacles(session.obstacles, blocked)
         for obstacle in session.obstacles:
             _delay(obstacle, until)
             phase = _run_of(session.phases, obstacle)
@@ -283,13 +297,13 @@ class _State:
                 setattr(costs, name, value)
                 costs.sources[name] = "given by update-costs"
         if costs.usage is not None:
-            _total(session, until)
+            total_up(session, until)
         elif costs.session_total is None and costs.actual_hourly is not None and total_ms is not None:
             costs.session_total = cents(costs.actual_hourly * total_ms / 3_600_000)
             costs.sources["session_total"] = "actual_hourly x total_duration"
-        _block(session, blocked, until)
-        costs.standing_hourly = _sum(costs.standing, costs.standing_hourly)
-        costs.after_session_hourly = _sum(costs.after, costs.after_session_hourly)
+        block(session, blocked, until)
+        costs.standing_hourly = sum_of(costs.standing, costs.standing_hourly)
+        costs.after_session_hourly = sum_of(costs.after, costs.after_session_hourly)
         for name in ("estimated_hourly", "actual_hourly", "session_total"):
             if getattr(costs, name) is None:
                 costs.unknown.setdefault(name, _WHY_UNKNOWN[name])
@@ -311,7 +325,7 @@ def _plan(costs: Costs, record: Mapping[str, Any], problems: list[str]) -> None:
 _MAKE_FAILED, _MAKES = 2, ("make", "gmake")
 _PULL = "image-pull-slow"
 """The wait that a cold image makes: one that is there already, or nearly, is not worth one."""
-_COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "extra")
+_COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "stops", "extra")
 _WHY_UNKNOWN = {
     "estimated_hourly": "no plan was given",
     "actual_hourly": "no node of the session was seen",
@@ -327,6 +341,7 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "obstacle-closed": _State.obstacle,
     "obstacle-logged": _State.obstacle,
     "wait": _State.waited,
+    "stop": _State.stopped,
     "costs": _State.costs_known,
     "plan": _State.planned,
     "set": _State.set,
@@ -354,20 +369,6 @@ def _run_of(phases: Mapping[str, Phase], obstacle: Obstacle) -> Phase | None:
     return begun[-1] if begun else next(iter(runs), None)
 
 
-def _block(session: Session, blocked: Blocked, until: int) -> None:
-    """Write what obstacles held, in the whole session and in each phase."""
-    known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
-    if known:
-        session.costs.blocked_usd = sum(known, _NOTHING)
-    if not blocked.impact:
-        return
-    counted = [one for one in session.obstacles if is_counted(one)]
-    for phase in session.phases.values():
-        if phase.start_ms is not None:
-            span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
-            phase.blocked_usd = cents(blocked.in_span(counted, span, until))
-
-
 def _delay(obstacle: Obstacle, until: int) -> None:
     if obstacle.intervals:
         obstacle.delay_ms = sum((until if end is None else end) - start for start, end in obstacle.intervals)
@@ -376,53 +377,3 @@ def _delay(obstacle: Obstacle, until: int) -> None:
         obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
     if obstacle.time_delay_seconds is None:
         obstacle.unknown.setdefault("time_delay_seconds", "not given")
-
-
-def _price_obstacles(obstacles: Iterable[Obstacle], blocked: Blocked) -> None:
-    """Write what each held and its share of it, rounded so that the shares add up; a hand-logged cost is its word."""
-    shared = [obstacle for obstacle in obstacles if obstacle.id in blocked.impact]
-    parts = largest_remainder([blocked.attributed.get(obstacle.id, _NOTHING) for obstacle in shared])
-    for obstacle, part in zip(shared, parts, strict=True):
-        obstacle.cost_impact_usd = cents(blocked.impact[obstacle.id])
-        obstacle.cost_attributed_usd = part
-    for obstacle in obstacles:
-        if obstacle.id not in blocked.impact:
-            obstacle.cost_attributed_usd = obstacle.cost_impact_usd
-        if missing := blocked.unpriced.get(obstacle.id):
-            obstacle.unknown["cost_impact_usd"] = "at least; without a price: " + "; ".join(dict.fromkeys(missing))
-        elif obstacle.cost_impact_usd is None:
-            obstacle.unknown.setdefault("cost_impact_usd", "not known what it held")
-
-
-def _total(session: Session, until: int) -> None:
-    """Meter: every part rounded so that phases, between, minimums and other add up to the total."""
-    costs = session.costs
-    usage = costs.usage or []
-    by_phase, between = usage_by_phase(usage, session.phases, until)
-    parts = [*by_phase.values(), between, costs.minimums_usd or _NOTHING, costs.other_usd or _NOTHING]
-    rounded = largest_remainder(parts)
-    for phase, cost in zip(session.phases.values(), rounded, strict=False):
-        phase.cost_usd = cost
-    costs.between_phases_usd, costs.minimums_usd, costs.other_usd = rounded[-3:]
-    missing = dict.fromkeys(f"{use.shape or use.node}: {use.reason}" for use in usage if use.usd_per_hour is None)
-    costs.unpriced = [*dict.fromkeys([*costs.unpriced, *missing])]
-    priced = any(use.usd_per_hour is not None for use in usage)
-    costs.at_least = costs.at_least or bool(missing)
-    if missing and not priced:
-        reason = "; ".join(missing)
-        costs.unknown["session_total"] = costs.unknown["actual_hourly"] = f"no price: {reason}"
-        return
-    if "session_total" not in costs.sources:
-        costs.session_total = sum(rounded, _NOTHING)
-    if "actual_hourly" not in costs.sources and (hours := hours_with_a_node(usage, until)):
-        metered = sum(by_phase.values(), between)
-        costs.actual_hourly = cents(metered / hours)
-    first = next((use for use in usage if use.usd_per_hour is not None), None)
-    if first is not None:
-        costs.price_source = costs.price_source or first.price_source or None
-        costs.price_date = costs.price_date or first.price_date or None
-
-
-def _sum(standing: list[Standing], given: Decimal | None) -> Decimal | None:
-    rates = [one.usd_per_hour for one in standing if one.usd_per_hour is not None]
-    return sum(rates, _NOTHING) if rates else given

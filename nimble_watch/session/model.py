@@ -34,7 +34,8 @@ class Phase(Struct, kw_only=True):
     `duration` is whole seconds of the monotonic clock without pauses, `duration_ms` the same, exact; `suspended_ms` is
     how long the machine slept meanwhile, which is not in it.  `clock_set_ms` is by how much the machine's clock was set
     meanwhile (back: below 0); the times here go on as if it had not been.  `cost_usd` is the metered cost of the nodes
-    while it ran, `blocked_usd` the part of it that obstacles held.
+    while it ran, `blocked_usd` the part of it that obstacles held.  `stopped` says why we ended it: timeout, fail-fast,
+    budget or cancellation.
     """
 
     start_time: str | None = None
@@ -50,6 +51,7 @@ class Phase(Struct, kw_only=True):
     result: str | None = None
     exit: int | None = None
     signal: str | None = None
+    stopped: str | None = None
     cause: Cause | None = None
     command: list[str] | None = None
     cost_usd: Decimal | None = None
@@ -200,6 +202,34 @@ class Wait(Struct, kw_only=True):
     duration_ms: int | None = None
 
 
+class Stop(Struct, kw_only=True):
+    """A moment from which on a phase certainly could not succeed: --fail-fast ended it then (`real`), or would have.
+
+    `obstacle` is the id of what was certain, `after_ms` how far into the phase.  `saved_ms` is how much longer it
+    took; `saved_usd` is the bill at its end less the bill if everything that came for the session had gone at `at_ms`,
+    minimums included: what stood before and stays is not saved.  `mistake` tells that the object became ready all the
+    same, at `ready_ms`; then nothing was saved.  `objects` are what has to become ready for that, with the generation
+    of their specification.
+    """
+
+    phase: str
+    obstacle: str
+    kind: str
+    subject: str | None = None
+    at: str | None = None
+    at_ms: int
+    after_ms: int | None = None
+    real: bool = False
+    saved_seconds: int | None = None
+    saved_ms: int | None = None
+    saved_usd: Decimal | None = None
+    mistake: bool = False
+    ready_ms: int | None = None
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
 class Session(Struct, kw_only=True):
     """One run of the workflow.
 
@@ -232,6 +262,7 @@ class Session(Struct, kw_only=True):
     namespaces: list[str] = field(default_factory=list)
     comparable: dict[str, Any] | None = None
     waits: list[Wait] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)

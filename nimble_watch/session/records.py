@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nimble_watch.session.model import Costs, Obstacle, Wait
+from nimble_watch.session.model import Costs, Obstacle, Stop, Wait
 
 Record = dict[str, Any]
 """One journal line; `type` says which."""
@@ -76,11 +76,12 @@ def phase_ended(
     paused: float = 0.0,
     suspended: float = 0.0,
     clock_set: float = 0.0,
+    stopped: str | None = None,
     time: float | None = None,
 ) -> Record:
     """Say how a phase ended; `duration` is monotonic seconds without the `paused` and the `suspended` ones.
 
-    `clock_set` is by how many seconds the machine's clock was set meanwhile.
+    `clock_set` is by how many seconds the machine's clock was set meanwhile; `stopped` why we ended the phase.
     """
     return _timed(
         "phase-ended",
@@ -94,6 +95,7 @@ def phase_ended(
         paused=paused,
         suspended=suspended,
         clock_set=clock_set,
+        stopped=stopped,
     )
 
 
@@ -139,6 +141,11 @@ def obstacle_logged(obstacle: Obstacle, *, time: float | None = None) -> Record:
 def waited(wait: Wait, *, time: float | None = None) -> Record:
     """Say that something was waited for which is no fault; the same `what`, subject and start again replaces it."""
     return _timed("wait", time, wait=_plain(wait))
+
+
+def stopped(stop: Stop, *, time: float | None = None) -> Record:
+    """Say that a phase was, or would have been, stopped; the same phase, obstacle and moment again replaces it."""
+    return _timed("stop", time, stop=_plain(stop))
 
 
 def costs_known(costs: Costs | Mapping[str, Any], *, given: bool = False, time: float | None = None) -> Record:

@@ -14,6 +14,7 @@ from nimble_watch.store.history import (
     journal_folder,
     load,
     load_all,
+    load_stopped,
     session_ids,
     session_path,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "keep_reserve",
     "load",
     "load_all",
+    "load_stopped",
     "make_folders",
     "old_sessions",
     "present",

@@ -16,6 +16,7 @@ from nimble_watch.store.files import StoreError, storing
 SESSION_ID = re.compile(r"session-[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
 CURRENT = "current.json"
 _FULL = 100
+_STOPS = re.compile(rb'"stops"\s*:\s*\[\s*\{')
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +98,19 @@ def load(path: Path) -> Loaded:
         problems.append(f"schema: version {session.schema} is newer than {SCHEMA}; some fields may not be shown")
     _settle(session, problems)
     return Loaded(path=path, session=session, problems=[f"{path.name}: {clean(problem)}" for problem in problems])
+
+
+def load_stopped(folder: Path) -> Iterator[Loaded]:
+    """Read the sessions in which a phase was, or would have been, stopped, newest first; the others are not decoded."""
+    for session_id in session_ids(folder):
+        path = session_path(folder, session_id)
+        try:
+            with storing("read", path):
+                raw = path.read_bytes()
+        except StoreError:
+            continue
+        if _STOPS.search(raw):
+            yield load(path)
 
 
 def _settle(session: Session, problems: list[str]) -> None:

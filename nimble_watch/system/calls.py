@@ -107,6 +107,16 @@ def change_of(child: int) -> tuple[str, int] | None:
     return ("stopped", os.WSTOPSIG(status)) if os.WIFSTOPPED(status) else ("continued", 0)
 
 
+def has_ended(child: int) -> bool:
+    """Tell whether a child has ended, and leave its status to whoever collects it; no where that cannot be asked."""
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
 def zombie() -> int | None:
     """Give a child that has ended and was not collected; none where that cannot be asked."""
     if not hasattr(os, "waitid"):

@@ -2,7 +2,8 @@
 
 Copied into a copy of the package as its `observer` module.  NIMBLE_WATCH_SCRIBE names the folder to write to, and
 NIMBLE_WATCH_SCRIBE_DOES what else to do: `hang` (never read, never finish), `crash` (raise at once), `slow` (leave the
-output unread until told to finish), `stop` (ask for the phase's end), `deaf` (say ready, then nothing more).
+output unread until told to finish), `deaf` (say ready, then nothing more), or ask for a phase's end: `stop` (of each),
+`stop-first` (of the first), `stop-late` (of one that has ended), `stop-signalled` (of one that a person ends already).
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ import struct
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 HEADER = struct.Struct("<BxxxI")
+ASKS = {
+    ("phase-started", "stop"),
+    ("phase-started", "stop-first"),
+    ("phase-ended", "stop-late"),
+    ("signalled", "stop-signalled"),
+}
 
 
 def main(words: list[str]) -> int:
@@ -40,13 +47,15 @@ def main(words: list[str]) -> int:
     reader = threading.Thread(target=_read, args=(output, folder / "output"))
     if does != "slow":
         reader.start()
+    asking = _Asking(does)
     with (folder / "messages").open("a") as messages:
         for line in control.makefile("r", encoding="utf-8"):
             messages.write(line)
             messages.flush()
-            kind = json.loads(line)["type"]
-            if kind == "phase-started" and does == "stop":
-                _say(control, type="stop", phase="x", reason="fail-fast")
+            message = json.loads(line)
+            kind = message["type"]
+            if asking.after(message):
+                _say(control, type="stop", pid=asking.child, reason="fail-fast")
             if kind == "finish":
                 break
     if does == "slow":
@@ -54,6 +63,21 @@ def main(words: list[str]) -> int:
     reader.join()
     _say(control, type="finished", session=None)
     return 0
+
+
+class _Asking:
+    """Knows when to ask for a phase's end, and of which process."""
+
+    def __init__(self, does: str) -> None:
+        self.does = does
+        self.child: int | None = None
+        self.started = 0
+
+    def after(self, message: dict[str, Any]) -> bool:
+        """Tell whether to ask after this message."""
+        if message["type"] == "phase-started":
+            self.child, self.started = message["pid"], self.started + 1
+        return (message["type"], self.does) in ASKS and (self.does != "stop-first" or self.started == 1)
 
 
 def _say(control: socket.socket, **message: object) -> None:
