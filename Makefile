@@ -18,6 +18,11 @@ venv  := .venv
 stamp := $(venv)/.set-up
 tools := $(venv)/bin
 
+ifeq ($(OS),Windows_NT)
+  $(error nimble-watch and its phases do not run on Windows itself, which lacks the shell and the signals that they need: \
+    use WSL, where all is as on Linux: https://learn.microsoft.com/windows/wsl/install)
+endif
+
 # A misspelt word must not deploy something else than was asked for, so unknown ones are refused before anything starts.
 ifeq ($(wildcard deploy/phases/_lib.sh),)
   $(error this Makefile works in its own folder only, and $(CURDIR) is another: try make -C FOLDER-OF-THE-MAKEFILE)

@@ -71,17 +71,19 @@ def claim(
     `fresh` (for `run`) joins only a session that has no phases yet.  Never raises: where nothing can be written the
     claim falls back to a folder of ours among the temporary files, and says so in its `warning`.
     """
+    instead = _fallback()
+    homeless = directory == instead and not os.path.isabs(os.path.expanduser("~"))
     try:
+        if homeless:
+            _make_fallback(instead)
         found = _join(directory, environ, now=now, fresh=fresh)
-        return found or _make(directory, now=now, leave_open=leave_open, warning="")
+        said = f"there is no home folder: this session goes to {instead}" if homeless else ""
+        return found or _make(directory, now=now, leave_open=leave_open, warning=said)
     except OSError as error:
         why = f"cannot write sessions to {directory}: {error.strerror}"
-    instead = _fallback()
     if instead != directory:
         try:
-            os.makedirs(instead, 0o700, exist_ok=True)
-            if os.lstat(instead).st_uid != os.geteuid():
-                raise PermissionError(1, "it belongs to somebody else", instead)
+            _make_fallback(instead)
             return _make(instead, now=now, leave_open=leave_open, warning=f"{why}; this one goes to {instead}")
         except OSError:
             pass
@@ -136,6 +138,12 @@ def in_the_way(directory: str, held: Claim) -> list[str]:
 def _fallback() -> str:
     folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  made 0700, and refused when it belongs to somebody else
     return os.path.join(folder, f"nimble-watch-{os.geteuid()}", "sessions")
+
+
+def _make_fallback(folder: str) -> None:
+    os.makedirs(folder, 0o700, exist_ok=True)
+    if os.lstat(folder).st_uid != os.geteuid():
+        raise PermissionError(1, "it belongs to somebody else", folder)
 
 
 def _join(directory: str, environ: dict[bytes, bytes], *, now: float, fresh: bool) -> Claim | None:

@@ -14,6 +14,7 @@ import pytest
 from tests.cluster.harness import Cluster
 
 REQUIRE_ALL = "NIMBLE_WATCH_REQUIRE_ALL"
+_KEPT = (REQUIRE_ALL, "NIMBLE_WATCH_CACHE", "NIMBLE_WATCH_TEST_")
 _OURS = re.compile(r"^(NIMBLE_WATCH_|OCI_|KUBECONFIG$|NGC_|MAKEFLAGS$|MAKELEVEL$|MFLAGS$|DEBUG$|ENVIRONMENT$)")
 
 
@@ -23,7 +24,7 @@ def _home_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     home = tmp_path_factory.mktemp("home")
     before = dict(os.environ)
     cache = before.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    for name in [name for name in before if _OURS.match(name) and name not in (REQUIRE_ALL, "NIMBLE_WATCH_CACHE")]:
+    for name in [name for name in before if _OURS.match(name) and not name.startswith(_KEPT)]:
         del os.environ[name]
     os.environ["HOME"] = str(home)
     os.environ["XDG_CACHE_HOME"] = cache  # the built cluster binary is shared by all runs

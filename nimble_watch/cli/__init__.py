@@ -21,6 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Subcommand: the module that has `configure(parser)` and `main(arguments) -> int`, and a line for `--help`."""
 
+_WINDOWS = (
+    "it does not run on Windows itself, which has neither the signals nor the process groups by which a phase is kept "
+    "unharmed; install it inside WSL, where it runs as on Linux: https://learn.microsoft.com/windows/wsl/install"
+)
+
 HIDDEN = {"observe": "nimble_watch.observer"}
 """Subcommands that only we type: modules with `main(words) -> int`."""
 
@@ -29,6 +34,9 @@ def main(words: list[str] | None = None) -> int:
     """Run the command line and give the exit status; for `run` and `exec` this process ends as the child ended."""
     words = sys.argv[1:] if words is None else words
     name = words[0] if words else ""
+    if sys.platform == "win32":
+        _say(_WINDOWS)
+        return 125 if name in WRAPPERS else 2
     try:
         return _dispatch(name, words)
     except NimbleWatchError as error:

@@ -318,7 +318,7 @@ class Relay:
             return
         if self.terminal or self.pty is not None or self._asked_to_stop:
             self._asked_to_stop = False
-            if not is_stopped(self._child):
+            if not is_stopped(self._child) or signal.SIGCONT in signal.sigpending():  # our own stop would discard it
                 return
             stopped_at = time.monotonic()
             if self.pty is not None:

@@ -25,6 +25,13 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _as_on_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every Python that a test starts lack what another system lacks, if the tests are run for that one."""
+    if system := os.environ.get("NIMBLE_WATCH_TEST_AS"):
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "shims" / system))
+
+
+@pytest.fixture(autouse=True)
 def _nothing_left_behind(sessions: Path) -> Iterator[None]:
     """Fail a test that leaves a process of ours running: all of them carry the sessions folder of their test."""
     yield

@@ -127,6 +127,7 @@ def test_bytes_that_are_no_utf8_pass_through_arguments_and_environment() -> None
     assert run(wrapped(command), env=environ) == run(command, env=environ)
 
 
+@pytest.mark.linux
 def test_the_locale_and_the_environment_are_the_callers_own_but_for_our_few_variables() -> None:
     """Case 38."""
     environ = {name: value for name, value in os.environ.items() if name not in ("LANG", "LC_ALL", "LC_CTYPE")}

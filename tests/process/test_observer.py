@@ -120,6 +120,7 @@ def test_kill_minus_nine_of_the_observer_costs_one_line_and_neither_status_nor_s
         assert sessions_in(sessions)[0]["result"] == "failure"
 
 
+@pytest.mark.linux
 def test_commands_below_the_phase_tell_which_cluster_it_uses(tmp_path: Path) -> None:
     fake = tmp_path / "kubectl"
     fake.write_text(f"#!{sys.executable} -S\nimport time\ntime.sleep(30)\n")

@@ -214,6 +214,7 @@ def test_the_observer_may_ask_for_the_phase_to_be_stopped(scribe: Scribe, monkey
     assert scribe.messages("phase-ended")[0]["stopped"] == "fail-fast"
 
 
+@pytest.mark.linux
 @pytest.mark.skipif(
     subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode != 0,
     reason="this machine lets nobody make a PID namespace",

@@ -35,6 +35,8 @@ def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
     """Give a maker of desks, all of which are closed at the end."""
     opened: list[Desk] = []
     environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "sessions"), "KUBECONFIG": os.devnull}
+    if system := os.environ.get("NIMBLE_WATCH_TEST_AS"):
+        environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "process" / "shims" / system)
 
     def make() -> Desk:
         opened.append(Desk(tmp_path, environ))
