@@ -197,6 +197,17 @@ def show_results(sessions: Path) -> None:
     say(f"  {near(nimble_watch())} explain image-auth")
 
 
+def show_recorded(longest_pause: float) -> int:
+    """Play what the demo printed on Linux, and say that it is not happening here."""
+    from recorded import play  # noqa: PLC0415 - the file beside this one, needed nowhere else
+
+    say("The embedded cluster runs on Linux only.  This is a RECORDING of the demo, played a little faster:")
+    say("nothing is deployed, nothing is watched, and the files that it names are not made.\n")
+    play(longest_pause)
+    say("\n(End of the recording.  On Linux, or in a Linux virtual machine, `make demo` does all of this for real.)")
+    return 0
+
+
 def near(path: Path) -> Path:
     """Give a path as somebody in the checkout would type it."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
@@ -206,7 +217,13 @@ def main() -> int:
     """Run the demo; its end is honest."""
     parser = argparse.ArgumentParser(description="Run the whole workflow against an embedded cluster.")
     parser.add_argument("--dir", type=Path, default=ROOT / ".demo", help="where everything lies that it makes [.demo]")
-    demo: Path = parser.parse_args().dir.resolve()
+    parser.add_argument(
+        "--pause", type=float, default=3.0, help="where only the recorded demo is played: its longest pause [3]"
+    )
+    given = parser.parse_args()
+    if sys.platform != "linux":
+        return show_recorded(given.pause)
+    demo: Path = given.dir.resolve()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     begin = time.monotonic()

@@ -62,6 +62,22 @@ def test_all_of_them_pass_without_the_calls_that_macos_lacks(tests: str) -> None
     _as_on_macos(f"tests/{tests}")
 
 
+def test_where_no_cluster_runs_the_demo_plays_its_recording_and_says_so() -> None:
+    """Issue: on macOS."""
+    program = "import runpy, sys; sys.platform = 'darwin'; sys.argv = sys.argv[1:]; sys.path.insert(0, 'deploy/demo'); \
+runpy.run_path(sys.argv[0], run_name='__main__')"
+    done = run([sys.executable, "-c", program, "deploy/demo/demo.py", "--pause", "0"], cwd=ROOT)
+    assert (done.status, done.err) == (0, b"")
+    told = done.out.decode()
+    assert "This is a RECORDING" in told.splitlines()[0]
+    for wanted in ("make all CLEANUP=yes", "nimble-watch: image-auth", "image-auth: fixed after", "what is left"):
+        assert wanted in told
+    recording = ROOT / "deploy" / "demo" / "recorded.jsonl"
+    assert recording.stat().st_size < 300_000
+    assert str(ROOT) not in told
+    assert "nvapi-" not in told
+
+
 @pytest.mark.parametrize(("words", "status"), [(["run"], 125), (["exec", "--", "true"], 125), (["session", "list"], 2)])
 def test_on_windows_one_sentence_says_what_to_do(words: list[str], status: int) -> None:
     """Issue: which system, why, and WSL."""
