@@ -193,7 +193,8 @@ class Relay:
 
     def stop(self, why: str) -> None:
         """Begin to stop the child and all below it: INT, then TERM, then KILL; one that has just ended is let be."""
-        if self._child and not self._ending.stopped and not has_ended(self._child):
+        gone = self.pty.has_ended if self.pty is not None else has_ended
+        if self._child and not self._ending.stopped and not gone(self._child):
             self._ending.stopped = why
             self._ending.cancelled = self._ending.cancelled or why == "cancellation"
             self._escalate()

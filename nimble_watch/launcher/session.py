@@ -138,6 +138,8 @@ class Conduct:
     def _observed(self) -> bool:
         """Tell whether all that the child prints is seen, or can be read back."""
         ours = {target for pipe in self.stage.pipes for target in pipe.targets}
+        if self.stage.pty is not None:
+            ours.update(self.stage.pty.targets)
         return ours | {number for number, _ in self.stage.files} >= {1, 2}
 
     def _ended(self, step: Step, ending: Ending, *, result: str) -> None:

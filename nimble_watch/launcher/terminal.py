@@ -149,6 +149,16 @@ class Pty:
             self._end = change
         return change
 
+    def has_ended(self, child: int) -> bool:
+        """Tell whether a child has ended, though nothing may have told us yet."""
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return self._end is not None
+
     def lend(self, number: int) -> bool:
         """Give a child that stopped for want of the terminal what it wants, if it is ours to give."""
         if number not in (signal.SIGTTIN, signal.SIGTTOU) or self._raw or not self._take():

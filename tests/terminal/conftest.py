@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.process.scribes import Scribe
 from tests.terminal.desk import PACKAGE, Desk, ours
+
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +21,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("terminal") / "nimble_watch"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "observer*"))
     return copy
+
+
+@pytest.fixture
+def scribe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scribe:
+    """Give a package whose observer writes down what it is told."""
+    copy = tmp_path / "package" / "nimble_watch"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "observer*"))
+    shutil.copy(TESTS / "process" / "scribe.py", copy / "observer.py")
+    folder = tmp_path / "scribe"
+    folder.mkdir()
+    monkeypatch.setenv("NIMBLE_WATCH_SCRIBE", str(folder))
+    return Scribe(copy, folder)
 
 
 WAYS = {"bare": None, "ours": (), "observed": ("--observe",)}
@@ -34,11 +49,11 @@ def before(request: pytest.FixtureRequest, package: Path) -> str:
 def desk(tmp_path: Path) -> Iterator[Callable[[], Desk]]:
     """Give a maker of desks, all of which are closed at the end."""
     opened: list[Desk] = []
-    environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "sessions"), "KUBECONFIG": os.devnull}
-    if system := os.environ.get("NIMBLE_WATCH_TEST_AS"):
-        environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "process" / "shims" / system)
 
     def make() -> Desk:
+        environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "sessions"), "KUBECONFIG": os.devnull}
+        if system := os.environ.get("NIMBLE_WATCH_TEST_AS"):
+            environ["PYTHONPATH"] = str(TESTS / "process" / "shims" / system)
         opened.append(Desk(tmp_path, environ))
         return opened[-1]
 

@@ -142,6 +142,9 @@ def test_a_recording_gives_the_same_however_its_signals_are_batched() -> None:
         ([b"\xff\n"], ["\ufffd"]),
         ([b"no newline"], ["no newline"]),
         ([b"\n\n"], ["", ""]),
+        ([b"\x1b[1;31mError:\x1b[0m no\x1b[K\r\n"], ["Error: no"]),
+        ([b"\x1b]0;title\x07a\x1b(Bb\x1b", b"[3", b"1mc\n"], ["abc"]),
+        ([b"before \x1b[?10", b"49hold log\n", b"~\n\x1b[?1049lafter\n"], ["before after"]),
     ],
 )
 def test_output_is_cut_into_lines_wherever_the_pipe_cut_it(parts: list[bytes], lines: list[str]) -> None:
