@@ -40,7 +40,8 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     if phase is None or phase.ended is None or not phase.failed:
         return
     ended = phase.ended
-    how = _how(ended)
+    if (how := _how(ended)) is None:
+        return  # we were killed and nobody saw its end: that is no fault of the phase
     yield Finding(
         subject=subject,
         verdict=Verdict.TERMINAL,
@@ -54,12 +55,12 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     )
 
 
-def _how(ended: PhaseEnded) -> str:
+def _how(ended: PhaseEnded) -> str | None:
     if ended.result == "timeout":
         return "its time limit"
     if ended.signal:
         return f"signal {ended.signal}"
-    return f"exit status {ended.exit}" if ended.exit is not None else "an unknown status"
+    return None if ended.exit is None else f"exit status {ended.exit}"
 
 
 RULE = Rule(

@@ -33,6 +33,21 @@ def session_command(*words: str) -> list[str]:
     return [*nimble_watch(), "session", *words]
 
 
+def both_killed(sessions: Path, folder: Path, *, after: str = "phase-started") -> Path:
+    """Kill launcher and observer (and the child, for which nobody is left); gives the journals that they leave."""
+    launcher = start(phase(*waiting(folder), options=("-q",)))
+    child = child_of(folder)
+    observer = observer_of(launcher.pid)
+    until(lambda: recorded(sessions, after) and sessions_in(sessions), f"the record {after}")
+    observer.kill()
+    launcher.kill()
+    end(launcher)
+    kill(child, signal.SIGKILL)
+    until(lambda: not observer.is_running() or observer.status() == psutil.STATUS_ZOMBIE, "the observer's end")
+    (journals,) = open_in(sessions)
+    return journals
+
+
 # -- the launcher is killed ------------------------------------------------------------------------------------------
 
 
@@ -58,6 +73,7 @@ def test_a_child_that_survives_us_is_watched_to_its_end_and_told_as_such(session
     ran = session["phases"]["install"]
     assert (ran["result"], ran["exit"], ran["end_time"] is not None) == ("error", None, True)
     assert ran["cause"]["text"] == "nimble-watch was killed; the phase ran on, and how it ended is not known"
+    assert session["obstacles"] == []
 
 
 def test_all_below_a_killed_launcher_is_stopped_also_what_has_a_group_of_its_own(
@@ -98,17 +114,7 @@ def test_a_launcher_killed_before_anything_was_written_leaves_a_session_that_the
 
 def test_both_killed_leave_a_session_that_ends_with_its_last_sign_of_life(sessions: Path, tmp_path: Path) -> None:
     """Case 13: not with the closing, which may come hours later."""
-    launcher = start(phase(*waiting(tmp_path), options=("-q",)))
-    child = child_of(tmp_path)
-    observer = observer_of(launcher.pid)
-    until(lambda: recorded(sessions, "phase-started"), "the record of the phase")
-    until(lambda: recorded(sessions, "alive"), "a sign of life")
-    observer.kill()
-    launcher.kill()
-    end(launcher)
-    kill(child, signal.SIGKILL)
-    until(lambda: not observer.is_running() or observer.status() == psutil.STATUS_ZOMBIE, "the observer's end")
-    (journal,) = open_in(sessions)
+    journal = both_killed(sessions, tmp_path, after="alive")
     last = max(json.loads(line)["time"] for path in journal.glob("*.jsonl") for line in path.read_text().splitlines())
     shown = run(session_command("show", "-o", "text"))
     assert "its process was killed" in shown.err.decode()
@@ -122,15 +128,7 @@ def test_both_killed_leave_a_session_that_ends_with_its_last_sign_of_life(sessio
 
 def test_a_dead_session_that_may_only_be_read_is_shown_as_it_ended(sessions: Path, tmp_path: Path) -> None:
     """Case 13: an archive on a read-only disk is not `still open`."""
-    launcher = start(phase(*waiting(tmp_path), options=("-q",)))
-    child = child_of(tmp_path)
-    observer = observer_of(launcher.pid)
-    until(lambda: recorded(sessions, "phase-started"), "the record of the phase")
-    until(lambda: sessions_in(sessions), "the session's file")
-    observer.kill()
-    launcher.kill()
-    end(launcher)
-    kill(child, signal.SIGKILL)
+    both_killed(sessions, tmp_path)
     command = (
         f"mount --bind {sessions} {sessions} && mount -o remount,ro,bind {sessions} && "
         f"exec {' '.join(session_command('list'))}"
@@ -147,15 +145,7 @@ def test_a_dead_session_that_may_only_be_read_is_shown_as_it_ended(sessions: Pat
 @pytest.mark.linux
 def test_a_machine_that_went_down_is_told_from_a_process_that_was_killed(sessions: Path, tmp_path: Path) -> None:
     """The boot's name is kept at the beginning."""
-    launcher = start(phase(*waiting(tmp_path), options=("-q",)))
-    child = child_of(tmp_path)
-    observer = observer_of(launcher.pid)
-    until(lambda: recorded(sessions, "phase-started"), "the record of the phase")
-    observer.kill()
-    launcher.kill()
-    end(launcher)
-    kill(child, signal.SIGKILL)
-    (journal,) = open_in(sessions)
+    journal = both_killed(sessions, tmp_path)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     path = journal / "observer.jsonl"
     assert boot in path.read_text()
@@ -167,15 +157,7 @@ def test_a_machine_that_went_down_is_told_from_a_process_that_was_killed(session
 
 def test_the_next_command_names_what_it_closes(sessions: Path, tmp_path: Path) -> None:
     """Case 13."""
-    launcher = start(phase(*waiting(tmp_path), options=("-q",)))
-    child = child_of(tmp_path)
-    observer = observer_of(launcher.pid)
-    until(lambda: recorded(sessions, "phase-started"), "the record of the phase")
-    observer.kill()
-    launcher.kill()
-    end(launcher)
-    kill(child, signal.SIGKILL)
-    (dead,) = open_in(sessions)
+    dead = both_killed(sessions, tmp_path)
     done = run(phase("true"))
     assert done.status == 0
     assert done.err.decode().count(f"nimble-watch: closing {dead.name}: ") == 1
