@@ -139,6 +139,9 @@ _CONTROL_BUT_LINES = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _LEARNED: list[str] = []
+_HARMLESS: set[str] = set()
+"""Short texts in which nothing was found, as a cluster says the same sentences over and over."""
+_SHORT, _REMEMBERED = 400, 2048
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -157,6 +160,8 @@ def _visible(match: re.Match[str]) -> str:
 
 def clean(text: str, *, limit: int = LIMIT) -> str:
     """Give a text of others as one line that may be stored and printed."""
+    if text in _HARMLESS and len(text) <= limit:
+        return text
     if text.isascii() and text.isprintable() and len(text) <= limit:
         lower = text.lower()
         if (
@@ -164,6 +169,10 @@ def clean(text: str, *, limit: int = LIMIT) -> str:
             and not any(value in text for value in _LEARNED)
             and (len(text) < _LONG or " " in text.strip(" "))
         ):
+            if len(text) <= _SHORT:
+                if len(_HARMLESS) >= _REMEMBERED:
+                    _HARMLESS.clear()
+                _HARMLESS.add(text)
             return text
     return _clean(text, limit, _CONTROL)
 
@@ -217,6 +226,7 @@ def learn_secrets(environment: Mapping[str, str]) -> None:
             values.add(value)
             values.add(base64.b64encode(value.encode(errors="surrogateescape")).decode())
     _LEARNED[:] = sorted(values, key=lambda value: (-len(value), value))
+    _HARMLESS.clear()
 
 
 def forget_secrets() -> None:

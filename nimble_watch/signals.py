@@ -7,7 +7,7 @@ All times are seconds since the epoch (UTC) on the API server's clock, once its 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -148,3 +148,10 @@ Signal = (
     | LogTail
     | Clock
 )
+
+
+class Put(Protocol):
+    """Takes signals, those that came together at once; called from several threads, may block, must not raise."""
+
+    def __call__(self, *signals: Signal) -> None:
+        """Take them, in this order."""

@@ -15,12 +15,10 @@ from typing import Literal, Protocol
 import msgspec
 import urllib3
 
-from nimble_watch.cluster.lines import Bookmark, Change, Failure, blocks, decode_line, decode_page
+from nimble_watch.cluster.lines import Bookmark, Change, Failure, Lines, blocks
 from nimble_watch.cluster.resources import RESOURCES
 from nimble_watch.cluster.settings import Settings
-from nimble_watch.cluster.sharing import Shared
 from nimble_watch.cluster.transport import ConfigError, Connection, ServerClock, StatusError, UnreachableError
-from nimble_watch.objects import KubeObject
 from nimble_watch.retry import TryAgainError, keep_trying
 from nimble_watch.signals import Seen, Signal, Synced, Unseen
 
@@ -47,8 +45,8 @@ class Hub(Protocol):
     stopped: threading.Event
     watch_lists: bool
 
-    def put(self, signal: Signal) -> None:
-        """Deliver a signal; blocks while the inbox is full, so that TCP pushes back."""
+    def put(self, *signals: Signal) -> None:
+        """Deliver signals; blocks while the inbox is full, so that TCP pushes back."""
 
     def answered(self) -> None:
         """Take note that the API server answered somebody."""
@@ -82,7 +80,7 @@ class Stream:
         self._failing_since: float | None = None
         self._unseen = ""
         self._done = False
-        self._shared = Shared()
+        self._lines = Lines(kind)
 
     def run(self) -> None:
         """Watch until stopped, or until the kind is watched namespace by namespace instead."""
@@ -194,14 +192,9 @@ class Stream:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def _listed(self, thing: KubeObject, now: float, uids: set[str]) -> None:
-        uids.add(thing.metadata.uid)
-        self._shared(thing)
-        self._hub.put(Seen(now, self.kind, "added", thing, listed=True))
-
     def _synced(self, uids: set[str], version: str) -> None:
         self._version = version
-        self._shared = Shared()
+        self._lines.forget_all_but(uids)
         self._unseen = ""
         self._hub.put(Synced(self._hub.clock.now(), self.kind, self.namespace, frozenset(uids)))
 
@@ -214,7 +207,7 @@ class Stream:
             self._fine()
             try:
                 body = answer.read(decode_content=True)
-                page = decode_page(self.kind, body)
+                page = self._lines.page(body)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise hub.connection.unreachable(error) from error
             except msgspec.MsgspecError as error:
@@ -224,8 +217,8 @@ class Stream:
             if page.skipped:
                 hub.skip(self.kind, page.skipped)
             now = hub.clock.now()
-            for thing in page.objects:
-                self._listed(thing, now, uids)
+            uids.update(thing.metadata.uid for thing in page.objects)
+            hub.put(*(Seen(now, self.kind, "added", thing, listed=True) for thing in page.objects))
             if not page.more or hub.stopped.is_set():
                 break
             query["continue"] = page.more
@@ -249,10 +242,8 @@ class Stream:
         count = 0
         try:
             for lines in blocks(answer):
-                now = hub.clock.now()
-                for line in lines:
-                    count += 1
-                    uids = self._take(line, now, uids)
+                count += len(lines)
+                uids = self._take(lines, uids)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise hub.connection.unreachable(error) from error
         else:
@@ -264,28 +255,40 @@ class Stream:
             raise StatusError(_SERVER_ERROR, f"the first picture of {self._resource.plural} broke off")
         return count
 
-    def _take(self, line: bytes, now: float, uids: set[str] | None) -> set[str] | None:
-        """Deliver one line; give the uids of the first picture while that lasts."""
-        said = decode_line(self.kind, line)
-        if isinstance(said, Change):
-            thing = said.object
-            change = _CHANGES[said.type]
-            if uids is None:
-                self._version = thing.metadata.resource_version or self._version
-            elif change == "deleted":
-                uids.discard(thing.metadata.uid)
-            else:
-                uids.add(thing.metadata.uid)
-                self._shared(thing)
-            self._hub.put(Seen(now, self.kind, change, thing, uids is not None))
-        elif isinstance(said, Bookmark):
-            if uids is None:
-                self._version = said.version or self._version
-            elif said.complete:
-                self._synced(uids, said.version)
-                return None
-        elif isinstance(said, Failure):
-            raise StatusError(said.code, said.message)
-        elif line.strip():
-            self._hub.skip(self.kind, 1)
+    def _take(self, lines: list[bytes], uids: set[str] | None) -> set[str] | None:
+        """Deliver lines that came together; give the uids of the first picture while that lasts."""
+        now, decode = self._hub.clock.now(), self._lines.line
+        seen: list[Signal] = []
+        try:
+            for line in lines:
+                said = decode(line)
+                if isinstance(said, Change):
+                    seen.append(self._change(said, now, uids))
+                elif isinstance(said, Bookmark):
+                    if uids is None:
+                        self._version = said.version or self._version
+                    elif said.complete:
+                        self._hub.put(*seen)
+                        seen = []
+                        self._synced(uids, said.version)
+                        uids = None
+                elif isinstance(said, Failure):
+                    raise StatusError(said.code, said.message)
+                elif line.strip():
+                    self._hub.skip(self.kind, 1)
+        finally:
+            if seen:
+                self._hub.put(*seen)
         return uids
+
+    def _change(self, said: Change, now: float, uids: set[str] | None) -> Seen:
+        thing, change = said.object, _CHANGES[said.type]
+        if change == "deleted":
+            self._lines.forget(thing)
+        if uids is None:
+            self._version = thing.metadata.resource_version or self._version
+        elif change == "deleted":
+            uids.discard(thing.metadata.uid)
+        else:
+            uids.add(thing.metadata.uid)
+        return Seen(now, self.kind, change, thing, uids is not None)

@@ -24,6 +24,7 @@ from msgspec import MsgspecError, Struct, json
 
 from nimble_watch.cleaning import clean
 from nimble_watch.cluster.credentials import Access
+from nimble_watch.cluster.framing import Answer
 from nimble_watch.cluster.settings import Settings
 from nimble_watch.errors import ConfigError, NimbleWatchError
 from nimble_watch.system import clock
@@ -129,6 +130,8 @@ class Connection:
         remember = self._remember
 
         class Tracked(pool.ConnectionCls):  # type: ignore[misc]  # urllib3's classes are known at run time only
+            response_class = Answer
+
             def connect(self) -> None:
                 super().connect()
                 remember(self.sock)

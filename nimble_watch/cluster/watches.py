@@ -18,7 +18,7 @@ from nimble_watch.cluster.transport import Connection, ServerClock, StatusError,
 from nimble_watch.errors import ConfigError
 from nimble_watch.log import log_of
 from nimble_watch.retry import TryAgainError
-from nimble_watch.signals import ClusterFound, ClusterLost, Seen, Signal, Synced, Unseen
+from nimble_watch.signals import ClusterFound, ClusterLost, Put, Seen, Signal, Synced, Unseen
 
 _MOST_NAMESPACES = 40
 _WATCH_LIST_SINCE = (1, 32)
@@ -49,7 +49,7 @@ class Watches:
         clock: ServerClock,
         connection: Connection,
         *,
-        put: Callable[[Signal], None],
+        put: Put,
         moved: Callable[[], bool],
         skipped: dict[str, int],
     ) -> None:
@@ -185,14 +185,20 @@ class Watches:
 
     # -- what streams say ----------------------------------------------------------------------------------------------
 
-    def put(self, signal: Signal) -> None:
-        """Deliver a signal, unless this cluster is not watched any more."""
+    def put(self, *signals: Signal) -> None:
+        """Deliver signals, unless this cluster is not watched any more."""
         if self.stopped.is_set():
             return
-        if self._missing and isinstance(signal, Seen) and (space := signal.object.metadata.namespace) in self._missing:
-            self._missing.discard(space)
-            self._put(Synced(signal.at, "Namespace", space, frozenset()))
-        self._put(signal)
+        if self._missing:
+            self._found_in(signals)
+        self._put(*signals)
+
+    def _found_in(self, signals: Iterable[Signal]) -> None:
+        """Take back that a namespace is missing when something is seen in it."""
+        for seen in signals:
+            if isinstance(seen, Seen) and (space := seen.object.metadata.namespace) in self._missing:
+                self._missing.discard(space)
+                self._put(Synced(seen.at, "Namespace", space, frozenset()))
 
     def answered(self) -> None:
         """Take note that the API server answered; say so if it was lost."""

@@ -14,10 +14,12 @@ from nimble_watch.objects._common import (
     Condition,
     ManagedFields,
     Meta,
+    OwnedMeta,
     OwnerReference,
     Ref,
     Resources,
     condition,
+    controller_of,
     seconds,
 )
 from nimble_watch.objects._others import (
@@ -105,6 +107,7 @@ __all__ = [
     "NodeSelectorTerm",
     "NodeSpec",
     "NodeStatus",
+    "OwnedMeta",
     "OwnerReference",
     "Pod",
     "PodSpec",
@@ -128,6 +131,7 @@ __all__ = [
     "WorkloadSpec",
     "WorkloadStatus",
     "condition",
+    "controller_of",
     "ref",
     "seconds",
 ]

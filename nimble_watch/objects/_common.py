@@ -64,6 +64,12 @@ class Meta(Struct, rename="camel", frozen=True, gc=False):
     managed_fields: tuple[ManagedFields, ...] | None = None
 
 
+class OwnedMeta(Meta, rename="camel", frozen=True, gc=False):
+    """metadata of an object that a controller made; who else changed which part tells nothing, and is not decoded."""
+
+    managed_fields: tuple[ManagedFields, ...] | None = field(default=None, name="-")
+
+
 class Condition(Struct, rename="camel", frozen=True, gc=False):
     """One entry of status.conditions, of whichever kind of object."""
 
@@ -79,6 +85,14 @@ class Resources(Struct, rename="camel", frozen=True, gc=False):
 
     requests: dict[str, str] | None = None
     limits: dict[str, str] | None = None
+
+
+def controller_of(meta: Meta) -> str:
+    """Give the uid of the controller that manages an object; empty where there is none."""
+    for owner in meta.owner_references or ():
+        if owner.controller:
+            return owner.uid
+    return ""
 
 
 def condition(conditions: tuple[Condition, ...] | None, kind: str) -> Condition | None:

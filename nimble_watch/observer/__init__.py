@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nimble_watch.observer.core import Observer, Report, snapshot
@@ -19,7 +18,7 @@ _RATHER_US = 500
 
 if TYPE_CHECKING:
     from nimble_watch.observer.watch import Watch
-    from nimble_watch.signals import Signal
+    from nimble_watch.signals import Put
 
 __all__ = ["Observer", "Report", "main", "replay", "snapshot"]
 
@@ -38,7 +37,7 @@ def main(words: list[str]) -> int:
     os._exit(status)  # everything is written; what still runs are threads that wait for the cluster
 
 
-def _open_watch(put: Callable[[Signal], None], kubeconfig: str, context: str) -> Watch:
+def _open_watch(put: Put, kubeconfig: str, context: str) -> Watch:
     from nimble_watch.cluster import Settings, Watcher  # noqa: PLC0415  the client takes a third of a second
 
     watch: Watch = Watcher(Settings(kubeconfig=kubeconfig, context=context), put)

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import msgspec
 
-from nimble_watch.findings import Finding, LookAgain, Rule
-from nimble_watch.objects import Ref, ref
+from nimble_watch.findings import LookAgain, Rule
+from nimble_watch.objects import Ref
 from nimble_watch.obstacles import Change, Tracker
 from nimble_watch.scope import Level, Scope
 from nimble_watch.signals import PhaseEnded, PhaseStarted, Seen, Signal
@@ -62,14 +62,20 @@ class Observer:
 
     def take(self, signals: Iterable[Signal], now: float) -> None:
         """Take in signals that arrived together."""
+        state, scope, dirty = self.state, self.scope, self._dirty
         for signal in signals:
+            going = signal.object.metadata.uid if isinstance(signal, Seen) and signal.change == "deleted" else ""
             edge = isinstance(signal, PhaseStarted | PhaseEnded)
-            if edge or (isinstance(signal, Seen) and signal.change == "deleted" and self._awaits(signal)):
+            if edge or going in dirty:
                 self._flush(now)
-            changed = self.state.apply(signal)
-            entered = self.scope.apply(signal)
-            for reference in (*changed, *entered):
-                self._dirty[reference.uid] = reference
+            changed = state.apply(signal)
+            entered = scope.apply(signal)
+            for reference in changed:
+                # of what lies elsewhere only the end matters: somebody may still know it
+                if going or not scope.is_far(reference.uid) or self.tracker.knows(reference):
+                    dirty[reference.uid] = reference
+            for reference in entered:
+                dirty[reference.uid] = reference
             if isinstance(signal, PhaseStarted):
                 self.tracker.phase_started(signal.phase, signal.at)
             if edge:
@@ -90,12 +96,10 @@ class Observer:
             self._ask(self._rules[kind], waiting[1], now)
         self._flush(now)
 
-    def _awaits(self, signal: Seen) -> bool:
-        return ref(signal.kind, signal.object).uid in self._dirty
-
     def _flush(self, now: float) -> None:
-        dirty, self._dirty = self._dirty, {}
-        for reference in dirty.values():
+        dirty = list(self._dirty.values())
+        self._dirty.clear()
+        for reference in dirty:
             self._judge(reference, now)
         self._tell(self.tracker.settle(now), now)
 
@@ -122,21 +126,19 @@ class Observer:
             self._ask(rule, reference, now)
 
     def _ask(self, rule: Rule, reference: Ref, now: float) -> None:
-        findings: list[Finding] = []
-        again: float | None = None
+        slot = (reference.uid, rule.kind)
         try:
-            for answer in rule.recognise(reference, self.state, now):
-                if isinstance(answer, LookAgain):
-                    again = answer.at if again is None else min(again, answer.at)
-                else:
-                    findings.append(answer)
+            answers = list(rule.recognise(reference, self.state, now))
         except Exception as error:  # noqa: BLE001  a rule that fails must not stop the others, nor harm the child
             if rule.kind not in self._broken:
                 self._broken.add(rule.kind)
                 self._report.warn(f"rule {rule.kind} failed on {reference} ({type(error).__name__}: {error})")
             return
+        if not answers and slot not in self._timers and not self.tracker.knows(reference):
+            return  # nothing now, nothing before: almost always
+        findings = [answer for answer in answers if not isinstance(answer, LookAgain)]
+        again = min((answer.at for answer in answers if isinstance(answer, LookAgain)), default=None)
         self.tracker.judge(rule, reference, findings, now)
-        slot = (reference.uid, rule.kind)
         if again is None or again <= now:
             self._timers.pop(slot, None)
         elif self._timers.get(slot, (None,))[0] != again:

@@ -2,12 +2,11 @@
 
 `queue.Queue` takes a lock and notifies for every item, which beside a busy reader costs three times as much as judging
 the item (`make bench`).  Here both sides work on a deque without a lock, which the interpreter makes safe; only a loop
-that sleeps is woken, and only a crowded inbox makes anybody wait.
+that sleeps is woken, and only a crowded inbox makes anybody wait.  What came together is put and taken together.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from typing import Generic, TypeVar
@@ -19,7 +18,7 @@ class Inbox(Generic[Item]):
     """A bounded first-in-first-out queue for several producers and one consumer."""
 
     def __init__(self, room: int) -> None:
-        """Hold at most about `room` items: each producer may be one over it."""
+        """Hold at most about `room` items: each producer may be over it with what it puts at once."""
         self._room = room
         self._items: deque[Item] = deque()
         self._asleep = False
@@ -30,11 +29,11 @@ class Inbox(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Item) -> None:
-        """Add an item, waiting as long as the inbox is full."""
+    def put(self, *items: Item) -> None:
+        """Add items, none of another producer between them, waiting as long as the inbox is full."""
         if len(self._items) >= self._room:
             self._await_room()
-        self._items.append(item)
+        self._items.extend(items)  # in one step: the interpreter's lock is not given away within
         # The consumer says that it sleeps before it looks a last time, so one of the two sees the other.
         if self._asleep:
             self._bell.set()
@@ -48,24 +47,21 @@ class Inbox(Generic[Item]):
                     return
                 self._less.wait()
 
-    def get_nowait(self) -> Item:
-        """Take the oldest item; raises `queue.Empty` when there is none."""
-        try:
-            item = self._items.popleft()
-        except IndexError:
-            raise queue.Empty from None
-        if self._crowded and len(self._items) <= self._room // 2:
+    def take(self, most: int, timeout: float | None = 0.0) -> list[Item]:
+        """Take the oldest items, at most so many; with none there, wait for one, `timeout` seconds at most."""
+        items = self._items
+        if not items and timeout != 0.0:
+            self._sleep(timeout)
+        taken = [items.popleft() for _ in range(min(len(items), most))]
+        if self._crowded and len(items) <= self._room // 2:
             with self._less:
                 self._crowded = False
                 self._less.notify_all()
-        return item
+        return taken
 
-    def get(self, timeout: float | None = None) -> Item:
-        """Take the oldest item, waiting at most `timeout` seconds for one; raises `queue.Empty` after that."""
+    def _sleep(self, timeout: float | None) -> None:
+        self._bell.clear()
+        self._asleep = True
         if not self._items:
-            self._bell.clear()
-            self._asleep = True
-            if not self._items:
-                self._bell.wait(timeout)
-            self._asleep = False
-        return self.get_nowait()
+            self._bell.wait(timeout)
+        self._asleep = False

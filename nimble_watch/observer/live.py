@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import threading
 import time
@@ -72,7 +71,7 @@ class Live:
         self._early: list[Heard] = []
         self._signals: list[Signal] = []
         self._spaces: frozenset[str] = frozenset()
-        self._waiting: deque[Item] = deque()
+        self._ahead: deque[Item] = deque()
         self._processes: Processes | None = None
         self._look_at = 0.0
         self._look_step = _FIRST_LOOK
@@ -104,8 +103,8 @@ class Live:
 
     def _next(self) -> Item | None:
         """Give the next item, having let time do what was due; None when only time passed."""
-        if self._waiting:
-            return self._waiting.popleft()
+        if self._ahead:
+            return self._ahead.popleft()
         now = self._now()
         if (due := self._due()) is not None and due <= now:
             self._observer.tick(now)
@@ -114,10 +113,8 @@ class Live:
                 self._look_step *= 2
                 self._look(now)
             due = self._due()
-        try:
-            return self._inbox.get(timeout=max(0.0, due - now) if due is not None else None)
-        except queue.Empty:
-            return None
+        self._ahead.extend(self._inbox.take(_BATCH, max(0.0, due - now) if due is not None else None))
+        return self._ahead.popleft() if self._ahead else None
 
     def _due(self) -> float | None:
         looking = self._look_at if self._processes is not None else None
@@ -139,15 +136,10 @@ class Live:
     def _take(self, first: Signal) -> None:
         """Take in a signal and those that are there already behind it; a message of the launcher ends the batch."""
         batch: list[Signal] = [first]
-        while len(batch) < _BATCH and not self._waiting:
-            try:
-                item = self._inbox.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(item, Message | Heard):
-                self._waiting.append(item)
-            else:
-                batch.append(item)
+        self._ahead.extend(self._inbox.take(_BATCH - len(self._ahead)))
+        while self._ahead and not isinstance(item := self._ahead[0], Message | Heard):
+            batch.append(item)
+            self._ahead.popleft()
         self._observer.take(batch, self._now())
         self._widen()
         if self._observer.scope.doubts != self._doubts:
@@ -293,15 +285,16 @@ class Live:
         until = time.monotonic() + _LATE
         waiting: list[Item] = []
         while (left := until - time.monotonic()) > 0:
-            try:
-                item = self._inbox.get(timeout=left)
-            except queue.Empty:
-                break
-            if isinstance(item, Message | Heard):
-                waiting.append(item)  # the launcher's next words; at most a handful come in this time
-            else:
-                self._observer.take((item,), self._now())
-        self._waiting.extend(waiting)
+            self._ahead.extend(self._inbox.take(_BATCH, 0.0 if self._ahead else left))
+            signals: list[Signal] = []
+            while self._ahead:
+                item = self._ahead.popleft()
+                if isinstance(item, Message | Heard):
+                    waiting.append(item)  # the launcher's next words; at most a handful come in this time
+                else:
+                    signals.append(item)
+            self._observer.take(signals, self._now())
+        self._ahead.extend(waiting)
 
     # -- requests ------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from nimble_watch.signals import Signal
+from nimble_watch.signals import Put
 
 
 class ServerClock(Protocol):
@@ -34,5 +34,5 @@ class Watch(Protocol):
         """Fetch the last lines of a container's log; they come as a signal."""
 
 
-OpenWatch = Callable[[Callable[[Signal], None], str, str], Watch]
+OpenWatch = Callable[[Put, str, str], Watch]
 """Opens a watch that puts signals somewhere, given a kubeconfig and a context, empty for the usual ones."""

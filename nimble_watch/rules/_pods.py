@@ -65,8 +65,22 @@ def live(state: ClusterState, subject: Ref) -> Pod | None:
     return pod
 
 
-def parts(pod: Pod) -> Iterator[Part]:
-    """Give the containers of a pod in the order in which they start; a sidecar is no init container."""
+_asked: list[tuple[Pod | None, tuple[Part, ...]]] = [(None, ())]
+
+
+def parts(pod: Pod) -> tuple[Part, ...]:
+    """Give the containers of a pod in the order in which they start; a sidecar is no init container.
+
+    A dozen rules ask this of the same pod one after another, so the last answer is kept.
+    """
+    known, found = _asked[0]
+    if known is not pod:
+        found = tuple(_parts(pod))
+        _asked[0] = (pod, found)
+    return found
+
+
+def _parts(pod: Pod) -> Iterator[Part]:
     statuses = {entry.name: entry for entry in pod.status.init_container_statuses or ()}
     for spec in pod.spec.init_containers or ():
         yield Part(spec, statuses.get(spec.name), spec.restart_policy != "Always")

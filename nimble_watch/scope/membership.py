@@ -12,12 +12,14 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from nimble_watch.objects import KubeObject, Meta, Pod, Ref, Service, seconds
+from nimble_watch.objects import KubeObject, Meta, Pod, Ref, Service, controller_of, seconds
 from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
 from nimble_watch.signals import ClusterFound, Command, Output, PhaseStarted, Seen, Signal
 from nimble_watch.state import ClusterState, claim_names
 
 _ROOTS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "ReplicaSet", "PersistentVolumeClaim", "Service")
+_OWN_OR_ABOVE = ("Pod", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job")
+"""Kinds that belong to a phase by what they and their owners are, whatever else belongs to it."""
 _CONTROLLERS = (
     "controller",
     "operator",
@@ -93,7 +95,7 @@ class Scope:
         self._entered: set[str] = set()
         self._guessed: set[str] = set()
         self._pods: dict[str, set[str]] = {}
-        self._far: set[str] = set()
+        self._far: dict[str, str] = {}
         self.doubts = 0
         """How many objects were changed meanwhile by somebody of whom we know no more: grows."""
 
@@ -111,9 +113,14 @@ class Scope:
 
     def apply(self, signal: Signal) -> tuple[Ref, ...]:
         """Take a signal in; give the objects that belong to the phase from now on, or no more."""
+        if isinstance(signal, Seen):  # first, and without a pattern: almost all are
+            meta = signal.object.metadata
+            if signal.change == "modified" and signal.kind == "Pod" and (owner := self._far.get(meta.uid)):
+                if owner == controller_of(meta):
+                    return ()  # no word on the pod of another's workload brings it here
+                del self._far[meta.uid]
+            return tuple(self._seen(signal))
         match signal:
-            case Seen():
-                return tuple(self._seen(signal))
             case Output():
                 reader = self._readers.get(signal.phase)
                 return tuple(self.learn(reader.line(signal.line))) if reader is not None else ()
@@ -161,7 +168,7 @@ class Scope:
         """Compare everything that a person may have made with the evidence: once per piece of evidence."""
         for kind in _ROOTS:
             for reference, thing in list(self._state.all_of(kind)):
-                if any(owner.controller for owner in thing.metadata.owner_references or ()):
+                if controller_of(thing.metadata):
                     continue
                 self._touch(reference, thing, listed=False)
                 if reference.uid not in self._entered and self.of(reference).ours:
@@ -182,19 +189,21 @@ class Scope:
         reference = Ref(signal.kind, thing.metadata.namespace, thing.metadata.name, thing.metadata.uid)
         if signal.kind not in _ROOTS:
             return
-        if signal.change != "modified":
-            self._far.discard(reference.uid)
-        if signal.change != "deleted" and not any(o.controller for o in thing.metadata.owner_references or ()):
+        if signal.change != "modified" or signal.kind != "Pod":
+            self._far.pop(reference.uid, None)
+        if signal.change != "deleted" and not controller_of(thing.metadata):
             self._touch(reference, thing, listed=signal.listed)
         if reference.uid not in self._entered:
             if self.of(reference).ours:
                 yield from self._enter(reference)
+            elif signal.change == "deleted":
+                self._far.pop(reference.uid, None)  # it will not be asked about again
         elif isinstance(thing, Pod) and signal.change == "deleted":
             self._pods.get(reference.namespace, set()).discard(reference.uid)
 
     def _enter(self, reference: Ref) -> Iterator[Ref]:
         self._entered.add(reference.uid)
-        self._far.clear()
+        self._far.pop(reference.uid, None)
         if self.of(reference).guessed:
             self._guessed.add(reference.uid)
         yield reference
@@ -224,11 +233,15 @@ class Scope:
         gitops = any(word in manager.lower() for word in _GITOPS)
         if reference.uid not in self._touched and self._own(reference) is None:
             self.doubts += 1
-        self._far.clear()
+        self._far.pop(reference.uid, None)
         self._touched[reference.uid] = _Touch(manager, group, gitops, clear)
         self._groups.setdefault(reference.namespace, set()).add(group)
 
     # -- questions -----------------------------------------------------------------------------------------------------
+
+    def is_far(self, uid: str) -> bool:
+        """Tell whether an object is known to lie elsewhere, at the cost of one look."""
+        return uid in self._far
 
     def of(self, reference: Ref) -> Belonging:
         """Tell how an object belongs to the phases."""
@@ -253,8 +266,11 @@ class Scope:
         best = max(above, key=_strength, default=_ELSEWHERE)
         if not best.ours and reference.namespace and reference.namespace in self.namespaces:
             return Belonging(Level.NEARBY, why=f"in namespace {reference.namespace}, where the phase works")
-        if not best.ours and reference.kind == "Pod" and not self._selects_in(reference.namespace):
-            self._far.add(reference.uid)  # of ten thousand pods almost all are others': once is enough
+        if not best.ours and reference.kind in _OWN_OR_ABOVE and not self._selects_in(reference.namespace):
+            # Of ten thousand objects almost all are others': once is enough.  Only evidence changes that, which clears
+            # all, or that it is touched or entered itself, as what is owned by something that enters does.
+            thing = self._state.get(reference)
+            self._far[reference.uid] = controller_of(thing.metadata) if thing is not None else ""
         return best
 
     def _best(self, references: Iterable[Ref], why: str) -> Belonging:

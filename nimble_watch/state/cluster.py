@@ -14,6 +14,7 @@ from nimble_watch.objects import (
     Ref,
     Service,
     Workload,
+    controller_of,
     ref,
 )
 from nimble_watch.signals import (
@@ -30,7 +31,7 @@ from nimble_watch.signals import (
     Unseen,
 )
 from nimble_watch.state.phase import Phase
-from nimble_watch.state.pods import claim_names, gpus_wanted, same_offer
+from nimble_watch.state.pods import claim_names, gpus_wanted, same_offer, stays
 
 _Key = TypeVar("_Key")
 _EVENTS_KEPT = 24
@@ -63,13 +64,12 @@ class ClusterState:
 
     def apply(self, signal: Signal) -> tuple[Ref, ...]:
         """Take a signal in; give the objects to judge again: the changed one, its owners and what depends on it."""
+        if isinstance(signal, Seen):  # first, and without a pattern: almost all are
+            self._stir(signal)
+            if isinstance(signal.object, Event):
+                return self._apply_event(signal.object, signal.change)
+            return self._apply_object(signal.kind, signal.object, signal.change)
         match signal:
-            case Seen(object=Event() as event):
-                self._stir(signal)
-                return self._apply_event(event, signal.change)
-            case Seen():
-                self._stir(signal)
-                return self._apply_object(signal.kind, signal.object, signal.change)
             case Synced():
                 return self._apply_synced(signal)
             case Output():
@@ -119,15 +119,18 @@ class ClusterState:
 
     def _apply_object(self, kind: str, thing: KubeObject, change: str) -> tuple[Ref, ...]:
         uid = thing.metadata.uid
-        before = self._objects.setdefault(kind, {}).get(uid)
+        known = self._objects.setdefault(kind, {})
+        before = known.get(uid)
+        if before is not None and change != "deleted" and isinstance(thing, Pod) and stays(before, thing):
+            known[uid] = thing  # the next word on a pod that stays where it is moves no index
+            return (self._refs[uid], *self._owner_refs(thing))
         reference = ref(kind, thing)
         dependents = self._dependents(kind, before, thing)
         if change == "deleted":
             self._forget(kind, uid)
         else:
             self._remember(kind, uid, reference, thing)
-        owners = tuple(self._owner_refs(thing))
-        return (reference, *owners, *dependents)
+        return (reference, *self._owner_refs(thing), *dependents)
 
     def _remember(self, kind: str, uid: str, reference: Ref, thing: KubeObject) -> None:
         new = uid not in self._refs
@@ -378,18 +381,15 @@ class ClusterState:
         ]
         return sorted(holders, key=lambda holder: (-holder[2], holder[0].namespace, holder[0].name))
 
-    def _owner_refs(self, thing: KubeObject) -> Iterator[Ref]:
-        controller = next((owner for owner in thing.metadata.owner_references or () if owner.controller), None)
-        seen = {thing.metadata.uid}
-        while controller is not None and controller.uid not in seen:
-            seen.add(controller.uid)
-            above = self._refs.get(controller.uid)
-            if above is None:
-                return
-            yield above
+    def _owner_refs(self, thing: KubeObject) -> list[Ref]:
+        """Give the chain of known controllers above an object, nearest first."""
+        found: list[Ref] = []
+        above = self._refs.get(controller_of(thing.metadata))
+        while above is not None and above not in found:
+            found.append(above)
             owner = self.get(above)
-            references = owner.metadata.owner_references if owner is not None else None
-            controller = next((entry for entry in references or () if entry.controller), None)
+            above = self._refs.get(controller_of(owner.metadata)) if owner is not None else None
+        return found
 
 
 def _drop(index: dict[_Key, set[str]], key: _Key, uid: str) -> None:

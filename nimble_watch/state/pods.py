@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nimble_watch.objects import Node, Pod, condition, seconds
+from nimble_watch.objects import KubeObject, Node, Pod, condition, seconds
 
 GPU = "nvidia.com/gpu"
 
@@ -50,4 +50,13 @@ def same_offer(before: Node, after: Node) -> bool:
         and before.status.allocatable == after.status.allocatable
         and before.metadata.labels == after.metadata.labels
         and (ready[0].status if ready[0] else "") == (ready[1].status if ready[1] else "")
+    )
+
+
+def stays(before: KubeObject, after: Pod) -> bool:
+    """Tell whether a pod's next version is the same pod at the same place; the watch shares what did not change."""
+    return (
+        isinstance(before, Pod)
+        and before.spec is after.spec
+        and before.metadata.owner_references is after.metadata.owner_references
     )

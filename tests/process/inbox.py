@@ -30,10 +30,10 @@ class Inbox:
         self.signals: list[Signal] = []
         self._came = threading.Condition()
 
-    def put(self, signal: Signal) -> None:
-        """Take a signal."""
+    def put(self, *signals: Signal) -> None:
+        """Take signals."""
         with self._came:
-            self.signals.append(signal)
+            self.signals.extend(signals)
             self._came.notify_all()
 
     def until(self, condition: Callable[[list[Signal]], object]) -> None:

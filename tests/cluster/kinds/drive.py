@@ -54,9 +54,10 @@ class _Inbox:
         self._thread = threading.Thread(target=self._take, daemon=True)
         self._thread.start()
 
-    def put(self, signal: Signal) -> None:
-        """Take a signal from any thread."""
-        self._queue.put(signal)
+    def put(self, *signals: Signal) -> None:
+        """Take signals from any thread."""
+        for signal in signals:
+            self._queue.put(signal)
 
     def stop(self) -> None:
         """Take what is there and end."""
