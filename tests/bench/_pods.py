@@ -137,7 +137,7 @@ class Pod:
         mounts = [{"name": "cache", "mountPath": "/opt/cache"},
                   {"name": self._token, "mountPath": "/run/secrets/kubernetes.io/serviceaccount"}]  # fmt: skip
         sources = [{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
-                   {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt"}]}}]  # fmt: skip
+                   {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca", "path": "ca"}]}}]  # fmt: skip
         spec = {
             "volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": f"cache-{self._of.hash}"}},
                         {"name": self._token, "projected": {"sources": sources, "defaultMode": 420}}],

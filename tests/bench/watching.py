@@ -42,7 +42,7 @@ _BATCH = 512
 
 def measure(*, brief: bool) -> Iterator[str]:
     """Yield ratios of events per second, and the memory of many pods."""
-    rounds = 1 if brief else 5
+    rounds = 3 if brief else 7
     for containers in _SIZES:
         lines = lives(_LIVES, containers)
         size = f"{statistics.mean(map(len, lines)) / 1000:.1f} kB"
@@ -54,7 +54,7 @@ def measure(*, brief: bool) -> Iterator[str]:
         models, plain = (rate["judged"] / rate[who] for who in ("models", "plain"))
         yield (
             f"pods of {size} that start and go: {rate['judged']:,.0f} events per second of CPU, decoded and judged "
-            f"(goal: 20,000), {models:.1f} times the official Watch with models (goal: 13), {plain:.1f} without"
+            f"(goal: 20,000), {models:.1f} times the official Watch with models (goal: 13), {plain:.1f} times without"
         )
         yield f"  of that, decoded, cleaned and delivered only: {rate['put']:,.0f} events per second of CPU"
     for containers in _SIZES:
