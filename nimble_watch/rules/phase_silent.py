@@ -73,7 +73,7 @@ def _spaces(phase: Phase, state: ClusterState) -> Iterator[str]:
 def _evidence(phase: Phase) -> Iterator[Evidence]:
     for argv in phase.commands:
         yield from from_argv(argv)
-    reader = Reader()
+    reader = Reader(phase.argv)
     for line in phase.lines:
         yield from reader.line(line.line)
 

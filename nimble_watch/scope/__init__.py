@@ -5,9 +5,10 @@ just now, perhaps in the same namespace; only ours may be priced or end a phase.
 name, so this is a search for evidence: what it was told (`evidence`), what it changed, what follows from that.
 """
 
-from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
+from nimble_watch.scope.evidence import Evidence, Named, Release, Selected, Working, from_argv
 from nimble_watch.scope.given import from_options
 from nimble_watch.scope.membership import Belonging, Level, Scope
+from nimble_watch.scope.printed import Reader
 
 __all__ = [
     "Belonging",

@@ -1,9 +1,9 @@
-"""What a command line or a printed line says about the objects that a phase works on.
+"""What a command line says about the objects that a phase works on.
 
 A phase is any command: kubectl, helm, make, a script.  What it works on shows in its own words, so those are read: the
-arguments of kubectl and helm (also inside `sh -c`, and where make echoes its recipes), kubectl's result lines, helm's
-release lines.  Words that a shell has yet to fill in (`$NS`) say nothing and are skipped.
-Forms: kubectl 1.36 and helm 3 and 4, as they print them.
+arguments of kubectl and helm here, also inside `sh -c`; what they print in `printed`.  Words that a shell has yet to
+fill in (`$NS`) say nothing and are skipped; a dry run acts upon nothing.
+Forms: kubectl 1.36, helm 3 and 4.
 """
 
 from __future__ import annotations
@@ -63,32 +63,15 @@ KINDS = {
 }
 """The words by which kubectl knows the namespaced kinds that are watched."""
 
-_DONE = (
-    "created|configured|unchanged|serverside-applied|deleted|patched|scaled|restarted|annotated|labeled|replaced|edited"
-    "|condition met|rolled back|image updated|env updated|resource requirements updated|selector updated|paused|resumed"
-    "|exposed|autoscaled|pruned|run"
-)
-_NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
-_RESULT = re.compile(rf"([a-z]+)(?:\.[a-z0-9.-]+)?/({_NAME}) (?:{_DONE})(?: \(.*\))?")
-_QUOTED = re.compile(
-    rf"""(?x)
-    (?:error:\ )?(?:Waiting\ for\ )?
-    ([a-z]+)(?:\.[a-z0-9.]+)?\ "({_NAME})"\ (?:
-      successfully\ rolled\ out | rollout\ to\ finish | exceeded\ its\ progress\ deadline | (?:force\ )?deleted
-      | created | patched
-    )"""
-)
-_WAITED = re.compile(rf"error: timed out waiting for the condition on ([a-z]+)(?:\.[a-z0-9.]+)?/({_NAME})")
-_HELM_OBJECT = re.compile(rf"resource ([A-Z][A-Za-z]+)/({_NAME})/({_NAME}) not ready")
-_RELEASE = re.compile(rf'[Rr]elease "({_NAME})" (?:has been|does not exist|uninstalled|failed|was)')
-_HELM_NAME = re.compile(rf"NAME: ({_NAME})")
-_HELM_NAMESPACE = re.compile(rf"NAMESPACE: ({_NAME})")
-_VALID = re.compile(_NAME)
+NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+_VALID = re.compile(NAME)
 _SEPARATORS = frozenset((";", "&&", "||", "|", "&", "(", ")", "\n", "|&", ";;"))
-_KUBECTL = frozenset(("kubectl", "oc", "kubecolor"))
-_HELM = frozenset(("helm", "helm3", "helm4"))
-_SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ash", "ksh"))
-_LINE = 4096
+KUBECTL = frozenset(("kubectl", "oc", "kubecolor"))
+HELM = frozenset(("helm", "helm3", "helm4"))
+SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ash", "ksh"))
+LINE = 4096
+"""The longest line, in characters, that is looked at whole."""
+_QUOTING = frozenset(("echo", "printf", "grep", "cat", "man", "which", "command", "type"))
 _DEPTH = 3
 
 
@@ -102,12 +85,15 @@ _KUBECTL_VALUES = _words(
     " --cluster --user --server -s --token --as --since --tail --request-timeout --field-manager --port --target-port"
     " --current-replicas --cascade --overrides --restart --env --from --schedule --sort-by --chunk-size -L --patch-file"
     " --limits --requests --address --pod-running-timeout --max --min --cpu-percent --prune-allowlist --applyset"
+    " --as-group --as-uid --cache-dir --certificate-authority --client-certificate --client-key --tls-server-name"
+    " --username --password --subresource --since-time --max-log-requests --rule --tcp --clusterip --message"
     " --dry-run-namespace --label-columns --template -v --v --kind --class --serviceaccount --labels --name"
 )
 _HELM_VALUES = _words(
     "-n --namespace -f --values --set --set-string --set-json --set-file --set-literal --version --timeout"
     " --kube-context --kubeconfig --repo --description --history-max --kube-apiserver --kube-token --kube-as-user"
     " --username --password --ca-file --cert-file --key-file --keyring --post-renderer --post-renderer-args -o --output"
+    " --server-side --burst-limit --qps --kube-ca-file --kube-as-group --kube-tls-server-name --content-cache --labels"
     " --registry-config --repository-cache --repository-config --cascade -l --labels --revision --filter"
 )
 _WITH_SUBVERB = frozenset(("rollout", "set", "apply"))
@@ -124,17 +110,19 @@ _HELM_VERBS = frozenset(
 def from_argv(argv: Sequence[str], depth: int = 0) -> Iterator[Evidence]:
     """Read a command's arguments; wrappers before kubectl or helm (env, timeout, sudo) are looked through."""
     words = list(argv)
+    if words and PurePosixPath(words[0]).name in _QUOTING:
+        return
     for at, word in enumerate(words):
         base = PurePosixPath(word).name
-        if base in _SHELLS and depth < _DEPTH:
+        if base in SHELLS and depth < _DEPTH:
             script = _script_of(words[at + 1 :])
             if script is not None:
                 yield from from_script(script, depth + 1)
             return
-        if base in _KUBECTL:
+        if base in KUBECTL:
             yield from _from_kubectl(words[at + 1 :])
             return
-        if base in _HELM:
+        if base in HELM:
             yield from _from_helm(words[at + 1 :])
             return
 
@@ -142,7 +130,7 @@ def from_argv(argv: Sequence[str], depth: int = 0) -> Iterator[Evidence]:
 def from_script(text: str, depth: int = 0) -> Iterator[Evidence]:
     """Read shell text: each command in it on its own."""
     for line in text.replace("\\\n", " ").splitlines():
-        if len(line) > _LINE or not _mentions(line):
+        if len(line) > LINE or not mentions(line):
             continue
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()")
         lexer.whitespace_split = True
@@ -159,50 +147,9 @@ def from_script(text: str, depth: int = 0) -> Iterator[Evidence]:
         yield from from_argv(command, depth)
 
 
-class Reader:
-    """Reads the lines of one phase; helm says a release's name on one line and its namespace two lines later."""
-
-    def __init__(self) -> None:
-        self._release = ""
-
-    def line(self, line: str) -> Iterator[Evidence]:
-        """Read one printed line."""
-        if len(line) > _LINE:
-            return
-        if found := _HELM_NAME.fullmatch(line):
-            self._release = found[1]
-            yield Release(found[1])
-        elif found := _HELM_NAMESPACE.fullmatch(line):
-            if self._release:
-                yield Release(self._release, found[1])
-            yield Working(found[1])
-            self._release = ""
-        elif found := _object_of(line):
-            yield from _named(found[1], found[2], "")
-        elif '"' in line and (found := _RELEASE.match(line)):
-            yield Release(found[1])
-        elif "resource " in line and (found := _HELM_OBJECT.search(line)):
-            yield Named(found[1], found[3], found[2])
-        elif _mentions(line) and (echoed := _command(line)):
-            yield from from_script(echoed)
-
-
-def _object_of(line: str) -> re.Match[str] | None:
-    if "/" in line and (found := _RESULT.fullmatch(line) or _WAITED.match(line)):
-        return found
-    return _QUOTED.match(line) if '"' in line else None
-
-
-def _mentions(line: str) -> bool:
+def mentions(line: str) -> bool:
+    """Tell whether a line speaks of kubectl or helm at all, which few lines do."""
     return "kubectl" in line or "helm" in line or "oc " in line
-
-
-def _command(line: str) -> str:
-    """Give a line without what `set -x` puts before it, if a command of ours or a shell comes first; else nothing."""
-    text = line.lstrip("+ \t@-")
-    first = PurePosixPath(text.split(" ", 1)[0]).name
-    known = first in _KUBECTL or first in _HELM or first in _SHELLS
-    return text if known or first in ("timeout", "env", "sudo", "time", "if", "until", "while") else ""
 
 
 def _script_of(words: Sequence[str]) -> str | None:
@@ -246,6 +193,11 @@ class _Arguments:
         return "" if "$" in value or "`" in value else value
 
     @property
+    def dry(self) -> bool:
+        """Whether it is a dry run."""
+        return "--dry-run" in self.flags and self.flags["--dry-run"] not in ("none", "false")
+
+    @property
     def unclear(self) -> bool:
         """Whether the namespace is given, but in words that only the shell knows."""
         return any(flag in self.flags and not self.value(flag) for flag in ("-n", "--namespace"))
@@ -257,7 +209,7 @@ def _from_kubectl(words: Sequence[str]) -> Iterator[Evidence]:
         return
     namespace = given.value("-n", "--namespace")
     verb, *rest = given.alone
-    if verb in ("config", "version", "cluster-info", "api-resources", "explain", "auth", "completion"):
+    if given.dry or verb in ("config", "version", "cluster-info", "api-resources", "explain", "auth", "completion"):
         return
     if "-A" not in given.flags and "--all-namespaces" not in given.flags:
         yield Working(namespace)
@@ -267,12 +219,13 @@ def _from_kubectl(words: Sequence[str]) -> Iterator[Evidence]:
 def _kubectl_objects(verb: str, rest: Sequence[str], namespace: str, given: _Arguments) -> Iterator[Evidence]:
     """Read what a kubectl command is about: a name, names, labels, or all of a kind."""
     if verb == "run" and rest:
-        yield from _named("pod", rest[0], namespace)
+        yield from object_named("pod", rest[0], namespace)
     elif verb == "create" and len(rest) > 1:
-        yield from _named(rest[0], rest[1], namespace)
+        service = rest[0] in ("service", "svc")  # its second word says of which type
+        yield from object_named(rest[0], rest[-1] if service else rest[1], namespace)
     elif verb in _POD_VERBS and rest:
         kind, slash, name = rest[0].partition("/")
-        yield from _named(kind, name, namespace) if slash else _named("pod", kind, namespace)
+        yield from object_named(kind, name, namespace) if slash else object_named("pod", kind, namespace)
     elif verb in _NAMING_VERBS:
         yield from named_objects(rest, namespace)
     labels = labels_of(given.value("-l", "--selector"))
@@ -291,13 +244,14 @@ def named_objects(words: Sequence[str], namespace: str) -> Iterator[Named]:
         for word in words:
             kind, slash, name = word.partition("/")
             if slash:
-                yield from _named(kind, name, namespace)
+                yield from object_named(kind, name, namespace)
         return
     for word in words[1:]:
-        yield from _named(words[0], word, namespace)
+        yield from object_named(words[0], word, namespace)
 
 
-def _named(word: str, name: str, namespace: str) -> Iterator[Named]:
+def object_named(word: str, name: str, namespace: str) -> Iterator[Named]:
+    """Give the object of that kind, in any of kubectl's words for it, and name; nothing if the kind is not watched."""
     kind = KINDS.get(word.lower().split(".", 1)[0])
     if kind is not None and _VALID.fullmatch(name):
         yield Named(kind, name, namespace)
@@ -316,7 +270,7 @@ def labels_of(text: str) -> tuple[tuple[str, str], ...]:
 
 def _from_helm(words: Sequence[str]) -> Iterator[Evidence]:
     given = _Arguments(words, _HELM_VALUES)
-    if not given.alone or given.alone[0] not in _HELM_VERBS or given.unclear:
+    if not given.alone or given.alone[0] not in _HELM_VERBS or given.unclear or given.dry:
         return
     namespace = given.value("-n", "--namespace")
     yield Working(namespace)

@@ -13,7 +13,8 @@ from enum import IntEnum
 from msgspec import Struct
 
 from nimble_watch.objects import KubeObject, Meta, Pod, Ref, Service, controller_of, seconds
-from nimble_watch.scope.evidence import Evidence, Named, Reader, Release, Selected, Working, from_argv
+from nimble_watch.scope.evidence import Evidence, Named, Release, Selected, Working, from_argv
+from nimble_watch.scope.printed import Reader
 from nimble_watch.signals import ClusterFound, Command, Output, PhaseStarted, Seen, Signal
 from nimble_watch.state import ClusterState, claim_names
 
@@ -127,7 +128,7 @@ class Scope:
             case Command():
                 return tuple(self.learn(from_argv(signal.argv)))
             case PhaseStarted():
-                self._readers[signal.phase] = Reader()
+                self._readers[signal.phase] = Reader(signal.argv)
                 first = self._started is None
                 self._started = signal.at if self._started is None else self._started
                 again = list(self._look_back()) if first else []

@@ -60,6 +60,19 @@ def level(scope: Scope, reference: Ref) -> tuple[Level, bool]:
         ("env FOO=1 kubectl delete deploy nim", [Working(), Named("Deployment", "nim")]),
         ("sh -c 'kubectl -n \"$NS\" rollout status deployment/nim'", []),
         ("make install", []),
+        ("kubectl apply -n nim -f nim.yaml --dry-run=server", []),
+        ("kubectl delete pod nim-0 --dry-run=client -o yaml", []),
+        ("kubectl delete pod nim-0 --dry-run=none", [Working(), Named("Pod", "nim-0")]),
+        ("helm upgrade --install nim ./c -n nim --dry-run", []),
+        ("helm template nim ./c -n nim", []),
+        ("helm upgrade nim ./c -n nim --server-side auto --wait=watcher", [Working("nim"), Release("nim", "nim")]),
+        ("kubectl create service clusterip nim --tcp=80:80", [Working(), Named("Service", "nim")]),
+        ("kubectl set image deployment/nim nim=nvcr.io/nim/x:2 -n nim", [
+            Working("nim"), Named("Deployment", "nim", "nim")]),
+        ("kubectl patch deployment nim -p '{}' -n nim", [Working("nim"), Named("Deployment", "nim", "nim")]),
+        ("kubectl scale deploy nim --replicas=2 --current-replicas 1", [Working(), Named("Deployment", "nim")]),
+        ("helm rollback nim 1 --wait", [Working(), Release("nim")]),
+        ("helm test nim --timeout 30s", [Working(), Release("nim")]),
         ("grep -r kubectl", []),
     ],
 )  # fmt: skip
@@ -71,14 +84,45 @@ def test_a_command_says_what_it_works_on(command: str, told: list[object]) -> No
     ("lines", "told"),
     [
         (["deployment.apps/nim created"], [Named("Deployment", "nim")]),
-        (["deployment.apps/nim unchanged (server dry run)"], [Named("Deployment", "nim")]),
+        (["deployment.apps/nim unchanged (server dry run)"], []),
+        (["deployment.apps/nim created (dry run)"], []),
+        (['deployment.apps "nim" deleted from prod namespace'], [Named("Deployment", "nim", "prod")]),
+        (['deployment.apps "nim" deleted from prod namespace (server dry run)'], []),
+        (['daemon set "nim" successfully rolled out'], [Named("DaemonSet", "nim")]),
+        (["statefulset.apps/s image updated"], [Named("StatefulSet", "s")]),
+        (["deployment.apps/nim"], []),
         (["persistentvolumeclaim/cache configured"], [Named("PersistentVolumeClaim", "cache")]),
         (["pod/nim-0 condition met"], [Named("Pod", "nim-0")]),
         (['deployment "nim" successfully rolled out'], [Named("Deployment", "nim")]),
         (['Waiting for deployment "nim" rollout to finish: 0 of 1'], [Named("Deployment", "nim")]),
         (["error: timed out waiting for the condition on pods/nim-0"], [Named("Pod", "nim-0")]),
-        (["NAME: nim", "LAST DEPLOYED: Mon", "NAMESPACE: prod"], [
-            Release("nim"), Release("nim", "prod"), Working("prod")]),
+        (["NAME: nim", "LAST DEPLOYED: Mon", "NAMESPACE: prod", "STATUS: deployed"], [
+            Release("nim", "prod"), Working("prod")]),
+        (["NAME: nim", "LAST DEPLOYED: Mon", "NAMESPACE: prod", "STATUS: failed"], [
+            Release("nim", "prod"), Working("prod")]),
+        (['Release "nim" has been upgraded. Happy Helming!', "NAME: nim", "NAMESPACE: prod", "STATUS: pending-upgrade",
+          "DESCRIPTION: Dry run complete"], []),
+        (['{"name":"nim","info":{"first_deployed":"2026","status":"deployed"},"version":1,"namespace":"prod"}'], [
+            Release("nim", "prod")]),
+        (['{"name":"nim","info":{"first_deployed":"2026","status":"deployed"},"chart":"' + "x" * 9000], [
+            Release("nim")]),
+        (['{"name":"nim","info":{"first_deployed":"2026","status":"pending-install"},"namespace":"prod"}'], []),
+        (['release "nim" uninstalled'], [Release("nim")]),
+        (["wait.go:48: [debug] Deployment is not ready: prod/nim. 0 out of 1 expected pods are ready"], [
+            Named("Deployment", "nim", "prod")]),
+        (['level=DEBUG msg="waiting for resource" namespace=prod name=nim kind=Deployment expectedStatus=Current'], [
+            Named("Deployment", "nim", "prod")]),
+        (["kubectl -n nim rollout status deployment/nim \\", "    --timeout=5s; \\", "echo done"], [
+            Working("nim"), Named("Deployment", "nim", "nim")]),
+        (["set -e; \\", "for name in nim; do \\", "  kubectl -n nim wait pod/nim-0 --for=delete; \\", "done"], [
+            Working("nim"), Named("Pod", "nim-0", "nim")]),
+        (["for name in a; do kubectl -n nim wait pod/nim-0 --for=delete; done"], [
+            Working("nim"), Named("Pod", "nim-0", "nim")]),
+        (["KUBECONFIG=/c helm uninstall nim -n nim"], [Working("nim"), Release("nim", "nim")]),
+        (["cd deploy && kubectl apply -n nim -f ."], [Working("nim")]),
+        (["++ kubectl -n nim get pods -l app=nim"], [Working("nim"), Selected((("app", "nim"),), "Pod", "nim")]),
+        (["+ echo kubectl delete pod nim-0"], []),
+        (["cd x && echo now kubectl delete pod nim-0"], []),
         (['Release "nim" does not exist. Installing it now.'], [Release("nim")]),
         (["resource Deployment/prod/nim not ready. status: InProgress"], [Named("Deployment", "nim", "prod")]),
         (["helm upgrade --install nim ./chart -n nim"], [Working("nim"), Release("nim", "nim")]),
@@ -91,6 +135,14 @@ def test_a_command_says_what_it_works_on(command: str, told: list[object]) -> No
 def test_a_printed_line_says_what_it_is_about(lines: list[str], told: list[object]) -> None:
     reader = Reader()
     assert [piece for line in lines for piece in reader.line(line)] == told
+
+
+@pytest.mark.parametrize("flag", ["-n", "-kn", "--dry-run", "--just-print"])
+def test_what_a_make_only_tells_it_would_do_names_nothing(flag: str) -> None:
+    line = "kubectl -n nim delete pod nim-0"
+    assert list(Reader(["make", flag, "install"]).line(line)) == []
+    assert list(Reader(["make", "-j2", "-C", "nim", "install"]).line(line)) == [
+        Working("nim"), Named("Pod", "nim-0", "nim")]  # fmt: skip
 
 
 def test_a_release_that_the_phase_named_is_its_own_down_to_the_pod() -> None:
