@@ -9,13 +9,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import clean, learn_secrets
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
+from nimble_watch.cli._listing import OUTPUTS, choose
+from nimble_watch.cli._listing import configure as configure_listing
 from nimble_watch.cli.events import EVENTS, end, performance
 from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.log import log_of
@@ -37,7 +39,6 @@ from nimble_watch.store import (
 )
 
 Command = Callable[[argparse.Namespace], int]
-_LIST = 20
 _COMPARED = 200
 """Of how many sessions the newest are read to find those that a comparison may use."""
 
@@ -71,8 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         room.add_argument("session", nargs="?", help="an id, its unique beginning, last, last~2 (default: the current)")
         room.add_argument("-o", "--output", choices=("text", "json"), default="text" if name == "summary" else "json")
     listed = add("list", "the sessions, newest first", list_sessions)
-    listed.add_argument("-n", "--number", type=int, default=_LIST, help=f"how many (default: {_LIST}; 0: all)")
-    listed.add_argument("-o", "--output", choices=("table", "json", "name"), default="table")
+    configure_listing(listed)
     compared = add("compare", "the newest sessions side by side, and what to aim for", compare)
     compared.add_argument("-n", "--number", type=int, default=10, help="how many (default: 10)")
     compared.add_argument(
@@ -148,28 +148,24 @@ show = summary
 
 
 def list_sessions(arguments: argparse.Namespace) -> int:
-    """Print the sessions in a table, as JSON, or their names."""
+    """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
     folder = _folder(arguments)
-    names = session_ids(folder)
-    if arguments.number > 0:
-        names = names[: arguments.number]
+    sessions = choose(_read_all(folder, session_ids(folder)), arguments)
     if arguments.output == "name":
-        _say("".join(f"{name}\n" for name in names))
-        return 0
-    sessions = _read_all(folder, names)
-    if arguments.output == "json" and len(sessions) == 1:
+        _say("".join(f"{session.session_id}\n" for session in sessions))
+    elif arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
     elif arguments.output == "json":
         _say(report("json").render(sessions, _view()))
     else:
-        _say(report("list").render(sessions, _view(_stopped(folder))))
+        _say(report(OUTPUTS[arguments.output]).render(sessions, _view(_stopped(folder))))
     return 0
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
     folder, number = _folder(arguments), max(1, arguments.number)
-    sessions = _read_all(folder, session_ids(folder)[: max(number, _COMPARED)])
+    sessions = list(_read_all(folder, session_ids(folder)[: max(number, _COMPARED)]))
     _say(report("compare").render(sessions, _view(_stopped(folder), rows=number)))
     return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or ()))
 
@@ -180,17 +176,16 @@ def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str]
     return ("slower" in conditions and slower) or ("failed" in conditions and not succeeded(last))
 
 
-def _read_all(folder: Path, names: Sequence[str]) -> list[Session]:
-    sessions = []
+def _read_all(folder: Path, names: Sequence[str]) -> Iterator[Session]:
+    """Read sessions one by one, as they are wanted; what cannot be read is named and passed over."""
     for name in names:
         if (opened := _opened(folder, name)) is not None:
-            sessions.append(opened)
+            yield opened
             continue
         loaded = load(session_path(folder, name))
         _warn(loaded.problems)
         if loaded.session is not None:
-            sessions.append(loaded.session)
-    return sessions
+            yield loaded.session
 
 
 def _opened(folder: Path, session_id: str) -> Session | None:

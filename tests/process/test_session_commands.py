@@ -269,6 +269,33 @@ def test_a_pipeline_may_fail_on_a_session_that_is_slower_than_usual(nimble: Nimb
     nimble("compare", "--fail-on", "failed", status=1)
 
 
+def test_the_list_shows_what_was_asked_for_in_the_order_that_was_asked_for(nimble: Nimble) -> None:
+    nimble.folder.mkdir()
+
+    def session(day: int, **fields: Any) -> None:
+        name = f"session-2026010{day}-000000"
+        about = {"session_id": name, "start_time": f"2026-01-0{day}T00:00:00Z", "result": "success", **fields}
+        (nimble.folder / f"{name}.json").write_text(json.dumps(about))
+
+    session(1, environment="prod", performance={"total_duration": 300}, tags=["release"])
+    session(2, environment="dev", performance={"total_duration": 900}, result="failure")
+    session(3, environment="dev", obstacles=[{"id": "obs-1", "type": "image-pull", "kind": "image-auth"}])
+
+    def days(*words: str) -> str:
+        return "".join(name[15] for name in nimble("list", "-o", "name", *words).stdout.split())
+
+    assert days() == "321"
+    assert days("-n", "2") == "32"
+    assert days("--environment", "dev") == "32"
+    assert days("--result", "failure") == days("--since", "2026-01-02", "--until", "2026-01-02") == "2"
+    assert days("--kind", "image-auth") == days("--kind", "image-pull") == "3"
+    assert days("--tag", "release") == "1"
+    assert days("--sort", "duration") == "213"
+    assert "cannot read 'yesterday' as a day" in nimble("list", "--since", "yesterday", status=2).stderr
+    assert "No sessions" in nimble("list", "--tag", "none").stdout
+    assert nimble("list", "-o", "csv").stdout.count("\r\n") == 4
+
+
 def test_old_sessions_are_named_before_they_go(nimble: Nimble) -> None:
     nimble.folder.mkdir()
     names = [f"session-2025010{day}-000000" for day in (1, 2, 3)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import pkgutil
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nimble_watch import reports
 from nimble_watch import session as s
@@ -175,3 +178,26 @@ def test_json_is_the_file_of_one_session_and_a_list_of_several() -> None:
 def test_every_report_is_found_by_being_in_the_folder() -> None:
     files = [module.name for module in pkgutil.iter_modules(reports.__path__) if not module.name.startswith("_")]
     assert sorted(all_reports()) == sorted(files)
+
+
+def test_csv_has_a_line_per_session_and_no_cell_that_a_spreadsheet_would_run() -> None:
+    hostile = s.Session(session_id="session-x", operation="=cmd|' /C calc'!A0", environment='a,"b"\nc')
+    lines = list(csv.DictReader(io.StringIO(shown("csv", THREE[0], hostile))))
+    assert lines[0]["session_id"] == "session-20241012-143022"
+    assert (lines[0]["total_duration"], lines[0]["efficiency_score"], lines[0]["session_total"]) == (
+        "1847",
+        "97.6",
+        "0.15",
+    )
+    assert lines[1]["operation"] == "'=cmd|' /C calc'!A0"
+    assert lines[1]["environment"] == 'a,"b"\nc'
+    assert lines[1]["session_total"] == lines[1]["total_duration"] == ""
+
+
+def test_yaml_says_what_json_says() -> None:
+    assert yaml.safe_load(shown("yaml", *THREE)) == json.loads(shown("json", *THREE))
+
+
+def test_the_wide_table_begins_as_the_narrow_one() -> None:
+    for narrow, wide in zip(shown("list", *THREE).splitlines(), shown("wide", *THREE).splitlines(), strict=True):
+        assert wide.startswith(narrow)

@@ -1,0 +1,92 @@
+"""`session list`: which sessions, in which order, how many, and how they are shown."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+
+from nimble_watch.errors import UsageError
+from nimble_watch.session import Session
+from nimble_watch.session.baseline import total_ms
+
+OUTPUTS = {"table": "list", "wide": "wide", "json": "json", "yaml": "yaml", "csv": "csv", "name": "name"}
+"""Value of -o: the report that it stands for; `name` is no report."""
+
+_NUMBER = 20
+_ORDERS: dict[str, Callable[[Session], Decimal | int | None]] = {
+    "start": lambda session: session.start_ms,
+    "duration": total_ms,
+    "cost": lambda session: session.costs.session_total,
+    "efficiency": lambda session: session.performance.efficiency_score,
+    "obstacles": lambda session: session.performance.obstacle_count,
+}
+
+
+def configure(room: argparse.ArgumentParser) -> None:
+    """Add the filters, the order and the ways of showing."""
+    room.add_argument("-n", "--number", type=int, default=_NUMBER, help=f"how many (default: {_NUMBER}; 0: all)")
+    room.add_argument("-o", "--output", choices=tuple(OUTPUTS), default="table")
+    room.add_argument("--sort", choices=tuple(_ORDERS), help="the most of it first (default: the newest first)")
+    for name in ("operation", "environment", "region"):
+        room.add_argument(f"--{name}", metavar="NAME", help=f"only those of this {name}")
+    room.add_argument(
+        "--result", metavar="RESULT", help="only those that ended so (success, failure, error ...), or open"
+    )
+    room.add_argument("--kind", metavar="KIND", help="only those that met such an obstacle (its kind or type)")
+    room.add_argument("--tag", metavar="TAG", help="only those with this tag")
+    room.add_argument("--since", metavar="DATE", help="only those that began on this day (UTC, 2026-01-31) or later")
+    room.add_argument("--until", metavar="DATE", help="only those that began on this day or earlier")
+
+
+def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> list[Session]:
+    """Give the sessions that were asked for out of all, which come newest first and are read no further than needed."""
+    since = _day("--since", arguments.since)
+    until = _day("--until", arguments.until)
+    wanted = (session for session in sessions if _fits(session, arguments) and _within(session, since, until))
+    number = arguments.number if arguments.number > 0 else None
+    if arguments.sort is None:
+        return list(islice(wanted, number))
+    order = _ORDERS[arguments.sort]
+    known: list[tuple[Decimal | int, Session]] = []
+    unknown: list[Session] = []
+    for session in wanted:
+        value = order(session)
+        if value is None:
+            unknown.append(session)
+        else:
+            known.append((value, session))
+    known.sort(key=lambda entry: entry[0], reverse=True)
+    return [*(session for _, session in known), *unknown][:number]
+
+
+def _fits(session: Session, arguments: argparse.Namespace) -> bool:
+    return all(wanted is None or wanted in found for wanted, found in _asked(session, arguments))
+
+
+def _asked(session: Session, arguments: argparse.Namespace) -> Iterator[tuple[str | None, set[str | None]]]:
+    yield arguments.operation, {session.operation}
+    yield arguments.environment, {session.environment}
+    yield arguments.region, {session.region}
+    yield arguments.result, {"open" if session.state == "open" else session.result}
+    yield arguments.kind, {name for one in session.obstacles for name in (one.kind, one.type)}
+    yield arguments.tag, set(session.tags)
+
+
+def _within(session: Session, since: int | None, until: int | None) -> bool:
+    if since is None and until is None:
+        return True
+    at = session.start_ms
+    return at is not None and (since is None or at >= since) and (until is None or at < until + 86_400_000)
+
+
+def _day(option: str, text: str | None) -> int | None:
+    """Read a day and give its first millisecond."""
+    if text is None:
+        return None
+    try:
+        return round(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError as error:
+        raise UsageError(f"{option} cannot read {text!r} as a day", advise="write it as 2026-01-31") from error
