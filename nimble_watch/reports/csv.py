@@ -1,4 +1,4 @@
-"""Sessions as CSV (RFC 4180): one line each, for spreadsheets and statistics; what is unknown is an empty cell."""
+"""Sessions as CSV (RFC 4180, but for the ends of lines), one line each; what is unknown is an empty cell."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _cell(value: Any) -> Any:
 
 def _render(sessions: Sequence[Session], _view: View) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")  # as awk and cut expect it
     writer.writerow(_HEAD)
     writer.writerows([_cell(value) for value in _cells(session)] for session in sessions)
     return text.getvalue()
