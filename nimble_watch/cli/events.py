@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
-from nimble_watch.claim import Claim, in_the_way, make, release, sessions_directory
+from nimble_watch.claim import JOURNALS, Claim, in_the_way, make, release, sessions_directory
 from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines, learn_secrets
 from nimble_watch.errors import UsageError, closest
 from nimble_watch.log import log_of
@@ -42,12 +42,14 @@ from nimble_watch.store import (
     Journal,
     StoreError,
     begin,
+    catch_up,
     close,
     close_abandoned,
     current_id,
     how_closed,
     is_open,
     journal_folder,
+    locked,
     make_folders,
     read_records,
     refold,
@@ -183,6 +185,16 @@ def _open_session(folder: Path) -> str | None:
     return None
 
 
+def _joined(folder: Path) -> str:
+    """Give the session that a script means, or begin one; of several scripts at once, one begins it for all."""
+    session_id = _open_session(folder)
+    if session_id is None:
+        make_folders(folder)
+        with locked(folder / JOURNALS / "begin.lock"):
+            session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
+    return session_id
+
+
 def _needed_session(folder: Path) -> str:
     session_id = _open_session(folder)
     if session_id is None:
@@ -190,11 +202,11 @@ def _needed_session(folder: Path) -> str:
     return session_id
 
 
-def _record(folder: Path, session_id: str, *records: Record) -> Session:
+def _record(folder: Path, session_id: str, *records: Record) -> None:
     with Journal(journal_folder(folder, session_id), _writer()) as journal:
         for record in records:
             journal.append(record)
-    return refold(folder, session_id, now=time.time())
+    catch_up(folder, session_id, now=time.time())
 
 
 def end(folder: Path, result: str | None) -> int:
@@ -209,7 +221,7 @@ def end(folder: Path, result: str | None) -> int:
 def start_phase(told: Told) -> int:
     """Record that a phase began; without a session one is begun."""
     (phase,) = _words(told, "start-phase", least=1, most=1)
-    session_id = _open_session(told.folder) or _begin(told.folder, "manual", None).session_id
+    session_id = _joined(told.folder)
     _record(told.folder, session_id, phase_started(clean(phase, limit=200), time=time.time()))
     return 0
 
@@ -240,7 +252,7 @@ def log_obstacle(told: Told) -> int:
         _warn(f"the delay {delay} is negative; taken as unknown")
         delay, unknown["time_delay_seconds"] = None, f"{delay} was given"
     now = time.time()
-    session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
+    session_id = _joined(folder)
     obstacle_id = f"obs-{int(now)}-{os.getpid()}"
     if texts[1] == COST_VARIANCE:  # one that we computed from update-costs is the same trouble
         obstacle_id = _variance_id(folder, session_id) or obstacle_id
@@ -296,7 +308,7 @@ def update_costs(told: Told) -> int:
     unknown: dict[str, str] = {}
     planned, actual = (_cost(text, unknown) for text in told.words)
     folder = told.folder
-    session_id = _open_session(folder) or _begin(folder, "manual", None).session_id
+    session_id = _joined(folder)
     now = time.time()
     costs = {"estimated_hourly": planned, "actual_hourly": actual}
     records = [costs_known({name: cost for name, cost in costs.items() if cost is not None}, given=True, time=now)]

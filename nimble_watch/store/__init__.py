@@ -5,7 +5,7 @@ it that nothing is ever half written.  Whatever goes wrong is a StoreError: one 
 warning.
 """
 
-from nimble_watch.store.files import StoreError
+from nimble_watch.store.files import StoreError, locked, storing, write_whole
 from nimble_watch.store.history import (
     Loaded,
     check_id,
@@ -23,6 +23,7 @@ from nimble_watch.store.retention import archive, old_sessions, remove
 from nimble_watch.store.sessions import (
     as_it_ended,
     begin,
+    catch_up,
     close,
     close_abandoned,
     end,
@@ -43,6 +44,7 @@ __all__ = [
     "archive",
     "as_it_ended",
     "begin",
+    "catch_up",
     "check_id",
     "close",
     "close_abandoned",
@@ -55,6 +57,7 @@ __all__ = [
     "load",
     "load_all",
     "load_stopped",
+    "locked",
     "make_folders",
     "old_sessions",
     "present",
@@ -65,5 +68,7 @@ __all__ = [
     "result_of",
     "session_ids",
     "session_path",
+    "storing",
     "use_reserve",
+    "write_whole",
 ]

@@ -51,6 +51,7 @@ LOCK = "lock"
 SILENCE = 24 * 3600.0
 _OLD = 60.0  # a temporary link or lock this old (seconds) is of a command that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
+_COVERED = "covered"  # how many bytes of records are in it
 _GONE = ".ended-"
 _DAMAGED = ".damaged-"
 _RESERVE, _RESERVED = "reserve", 256 * 1024  # of the disk, for the end: a few times what a large session takes
@@ -111,18 +112,39 @@ def restore(folder: Path, session_id: str) -> int:
 
 def refold(folder: Path, session_id: str, *, now: float | None = None) -> Session:
     """Fold an open session's journals into its JSON, with what other programs added to it since."""
+    with locked(journal_folder(folder, session_id) / "fold.lock"):
+        return _refold(folder, session_id, now)
+
+
+def catch_up(folder: Path, session_id: str, *, now: float | None = None) -> None:
+    """Fold what is recorded, unless another command did so meanwhile: of many at once a few fold for all."""
     journals = journal_folder(folder, session_id)
     with locked(journals / "fold.lock"):
-        _take_foreign(folder, session_id, journals)
-        problems: list[str] = []
-        session = fold(read_records(journals, problems), session_id, now=now)
-        session.notes = [*session.notes, *problems]
-        content = encode(session)
-        write_whole(journals / _FOLDING, content)
-        write_whole(session_path(folder, session_id), content)
-        with storing("write", journals):
-            (journals / _FOLDING).replace(journals / _FOLDED)
+        if _bytes(journals / _COVERED) != str(_recorded(journals)).encode():
+            _refold(folder, session_id, now)
+
+
+def _refold(folder: Path, session_id: str, now: float | None) -> Session:
+    journals = journal_folder(folder, session_id)
+    _take_foreign(folder, session_id, journals)
+    recorded = _recorded(journals)  # what comes in while we read may be in the fold, and is folded again
+    problems: list[str] = []
+    session = fold(read_records(journals, problems), session_id, now=now)
+    session.notes = [*session.notes, *problems]
+    content = encode(session)
+    write_whole(journals / _FOLDING, content)
+    write_whole(session_path(folder, session_id), content)
+    with storing("write", journals), contextlib.suppress(FileNotFoundError):  # folded by one who waited in vain for us
+        (journals / _FOLDING).replace(journals / _FOLDED)
+    with contextlib.suppress(StoreError):  # then the next command folds once more
+        write_whole(journals / _COVERED, str(recorded).encode(), durable=False)
     return session
+
+
+def _recorded(journals: Path) -> int:
+    """Give how many bytes of records there are."""
+    with storing("read", journals):
+        return sum(path.stat().st_size for path in journals.glob("*.jsonl"))
 
 
 def _take_foreign(folder: Path, session_id: str, journals: Path) -> None:
