@@ -164,6 +164,7 @@ lint: $(stamp) ## ruff, docstrings, and the shell scripts' syntax
 	$(tools)/ruff format --check .
 	$(tools)/interrogate -q nimble_watch
 	@for script in deploy/phases/*.sh deploy/demo/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	$(tools)/shellcheck --enable=all --exclude=SC2250,SC2310,SC2312 nimble_watch/data/shell/*.sh
 
 types: $(stamp) ## mypy --strict
 	$(tools)/mypy

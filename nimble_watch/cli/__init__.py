@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "session": ("nimble_watch.cli.session", "the history: init, end, list, show, summary, compare, log-obstacle ..."),
     "explain": ("nimble_watch.cli.explain", "the page of a kind of obstacle, or what a message may stand for"),
     "kinds": ("nimble_watch.cli.kinds", "every kind of obstacle that is recognised, a line each"),
+    "shell": ("nimble_watch.cli.shell", "bash functions and make targets for a repository of yours"),
     "prices": ("nimble_watch.cli.prices", "what shapes, volumes and load balancers cost per hour"),
 }
 """Subcommand: the module that has `configure(parser)` and `main(arguments) -> int`, and a line for `--help`."""
