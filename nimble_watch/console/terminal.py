@@ -37,6 +37,7 @@ class Console:
         self._whole.set()
         self._hurry = threading.Event()
         self._terminal = os.isatty(descriptor)
+        self._blind = self._terminal and os.environ.get("TERM", "dumb") != "dumb"  # nobody tells where the cursor is
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
         self._thread.start()
 
@@ -48,6 +49,7 @@ class Console:
 
     def mid_line(self, *, begun: bool) -> None:
         """Take note that the child's last character on this descriptor was (not) within a line."""
+        self._blind = False
         if begun:
             self._whole.clear()
         else:
@@ -68,7 +70,9 @@ class Console:
             if self._colour and (code := _STYLES.get(style)):
                 first, newline, rest = text.partition("\n")
                 text = f"{PREFIX}\x1b[{code}m{first.removeprefix(PREFIX)}\x1b[0m{newline}{rest}"
-            if not self._whole.is_set():
+            if self._blind:
+                text = _fresh_line(self._descriptor) + text
+            elif not self._whole.is_set():
                 text = f"\n{text}"
             with contextlib.suppress(OSError):  # nobody reads any more: then there is nobody to tell
                 self._write(text.encode("utf-8", "backslashreplace"))
@@ -94,6 +98,19 @@ class Console:
                 rest = rest[os.write(self._descriptor, rest[:size]) :]
             except BlockingIOError:  # whoever owns the descriptor made it non-blocking
                 continue
+
+
+def _fresh_line(descriptor: int) -> str:
+    """Give what moves a terminal's cursor to the beginning of a line without anything on it, wherever it is.
+
+    One blank less than the terminal is wide: from the first column they end on the same line, from any other they wrap
+    onto the next, as every terminal with automatic margins does (ECMA-48; zsh's PROMPT_SP rests on it too).
+    """
+    try:
+        columns = os.get_terminal_size(descriptor).columns
+    except OSError:
+        return ""
+    return " " * (columns - 1) + "\r" if columns > 1 else ""
 
 
 def _is_itself(descriptor: int) -> bool:

@@ -11,6 +11,7 @@ import time
 import tty
 from collections.abc import Iterator
 
+import pyte
 import pytest
 
 from nimble_watch.console import PREFIX, Console, obstacle_block, one_line, span, waiting_line, wants_colour
@@ -104,6 +105,34 @@ def test_lines_wait_while_a_terminal_is_raw_or_without_echo() -> None:
     termios.tcsetattr(theirs, termios.TCSANOW, before)
     assert read(ours) == f"{PREFIX}ours\r\n"
     assert console.close(10)
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.terminal
+@pytest.mark.parametrize(
+    ("before", "screen"),
+    [
+        ("pulling 3/5", ["pulling 3/5", f"{PREFIX}ours"]),
+        ("pulled\n", ["pulled", f"{PREFIX}ours"]),
+        ("x" * 30, ["x" * 30, f"{PREFIX}ours"]),
+        ("", [f"{PREFIX}ours"]),
+    ],
+)
+def test_a_line_of_ours_begins_at_a_terminals_left_edge_wherever_the_child_left_the_cursor(
+    before: str, screen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (10, 30))
+    os.write(theirs, before.encode())
+    console = Console(theirs)
+    console.say(["ours"])
+    assert console.close(10)
+    shown = pyte.Screen(30, 10)
+    pyte.Stream(shown).feed(read(ours))
+    assert [line.rstrip() for line in shown.display if line.strip()] == screen
+    assert not any(line.strip() for line in shown.display[len(screen) :])
     os.close(ours)
     os.close(theirs)
 
