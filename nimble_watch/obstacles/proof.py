@@ -16,6 +16,7 @@ from nimble_watch.state import ClusterState
 
 _REWRITTEN = ("StatefulSet", "DaemonSet")
 """Kinds whose pods follow a changed specification; a ReplicaSet's and a Job's never changes, another one is made."""
+_GRAIN = 1.0  # seconds; object times have it
 _MADE = ("Pod", "ReplicaSet", "Job", "PersistentVolumeClaim", *_REWRITTEN)
 
 
@@ -35,7 +36,8 @@ class Fresh:
         """Take an object that was seen; `began` is when the phase did, on the API server's clock.
 
         One that was there when it was first listed counts by its creation, which is told in whole seconds, rounded
-        down: in doubt it is old.
+        down.  What was made in the second before is the phase's as well: its trouble is still to come, and helm makes
+        its objects before the first listing is through.
         """
         meta = signal.object.metadata
         if signal.kind not in _MADE:
@@ -44,7 +46,9 @@ class Fresh:
             self._made.discard(meta.uid)
             self._generations.pop(meta.uid, None)
             return
-        if signal.change == "added" and (not signal.listed or (seconds(meta.creation_timestamp) or 0.0) >= began):
+        if signal.change == "added" and (
+            not signal.listed or (seconds(meta.creation_timestamp) or 0.0) > began - _GRAIN
+        ):
             self._made.add(meta.uid)
         if signal.kind in _REWRITTEN:
             if meta.generation > self._generations.get(meta.uid, meta.generation):

@@ -162,11 +162,13 @@ def test_what_stood_there_broken_before_the_phase_may_be_just_what_it_is_about_t
         assert (at_desk.asked, at_desk.stops) == ([], [])
 
 
-def test_what_was_listed_late_but_made_in_the_phase_is_proof() -> None:
+@pytest.mark.parametrize("made_at", [T0 + 1, T0 + 0.9])
+def test_what_was_listed_late_but_made_in_the_phase_is_proof(made_at: float) -> None:
+    """Creation is told in whole seconds, rounded down: it may seem to lie before the phase."""
     with desk([], MISSING, fail_fast=True) as at_desk:
-        ours, pod = workload("nim", at=T0 + 1, release="nim")
+        ours, pod = workload("nim", at=made_at, release="nim")
         listed = [msgspec.structs.replace(one, listed=True) for one in ours]
-        at_desk.take(begin(*HELM), T0)
+        at_desk.take(begin(*HELM, at=T0 + 0.7), T0 + 0.7)
         at_desk.take([*listed, pod_is(pod, "ErrImagePull", at=T0 + 2)], T0 + 2)
         assert at_desk.asked == [("install", "image-not-found")]
 

@@ -100,4 +100,4 @@ def test_the_numbers_are_what_they_were() -> None:
     """Exactly labelled answers, counted: a change of wording that loses one must be seen."""
     exact = sum(said_by(_said(line))[:1] == [line["kind"]] for line in OURS)
     claimed = sum(bool(said_by(_said(line))) for line in OTHERS)
-    assert (len(OURS), exact, len(OTHERS), claimed) == (73, 72, 198, 3)
+    assert (len(OURS), exact, len(OTHERS), claimed) == (75, 74, 196, 3)

@@ -12,8 +12,8 @@ from nimble_watch.observer.replay import replay
 from nimble_watch.obstacles import Change, Obstacle
 from nimble_watch.rules import all_rules
 from nimble_watch.signals import Clock, ClusterFound, Command, Output, PhaseEnded, PhaseStarted, Signal
-from tests.unit.judging import container, pending
-from tests.unit.made import T0, made, seen, workload
+from tests.unit.judging import World, container, pending
+from tests.unit.made import T0, ended, made, seen, workload
 
 NO_ROUTE = "Unable to connect to the server: dial tcp 203.0.113.7:6443: i/o timeout"
 NO_SPACE = 'Error from server (NotFound): namespaces "nim" not found'
@@ -277,3 +277,53 @@ def test_rules_about_output_stand_before_their_symptoms() -> None:
     proven = {kind for kind, rank in ranks.items() if rank < 10 and all_rules()[kind].subjects == {"Phase"}}
     assert {"api-unreachable", "api-auth", "oci-api", "command-missing", "namespace-missing"} <= proven
     assert ranks["command-race"] < ranks["helm-timeout"] < ranks["command-timeout"] < ranks["phase-failed"]
+
+
+LOCKED = "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress"
+UPGRADE = "helm upgrade --install nim ./c -n ai"
+UNINSTALL, ROLLBACK = "helm uninstall nim -n ai", "helm rollback nim -n ai"
+ASKS = (
+    "if helm status nim -n ai | grep -q 'STATUS: pending-install'; then helm uninstall nim -n ai; "
+    "else helm rollback nim -n ai; fi"
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "lines", "command"),
+    [
+        (UPGRADE, [LOCKED], ASKS),
+        (f"helm status nim -n ai; {UPGRADE}", ["STATUS: pending-install", LOCKED], UNINSTALL),
+        (f"helm status nim -n ai; {UPGRADE}", ["STATUS: pending-upgrade", LOCKED], ROLLBACK),
+        (UPGRADE, ["nim\tai\t3\t2026-11-25 15:00:00 +0000 UTC\tpending-rollback\tc-1\t1 ", LOCKED], ROLLBACK),
+        ("helm status nim -n ai; exit 1", ["STATUS: pending-upgrade"], ROLLBACK),
+        (f"helm upgrade two ./c -n ai; {UPGRADE}", [LOCKED], "helm list --all-namespaces --pending"),
+    ],
+)
+def test_a_locked_release_is_named_with_the_command_that_unlocks_it(
+    script: str, lines: list[str], command: str
+) -> None:
+    world = World()
+    world.state.apply(PhaseStarted(T0, "install", ("sh", "-c", script)))
+    for line in lines:
+        world.state.apply(Output(T0 + 9, "install", "stderr", line))
+    world.state.apply(ended(T0 + 10))
+    (finding,) = world.ask("helm-locked", world.state.phases["install"].ref)
+    assert (finding.command, finding.verdict) == (command, Verdict.TERMINAL)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["STATUS: pending-upgrade", "Error: UPGRADE FAILED: cannot re-use a name that is still in use"],
+        ["STATUS: pending-install", "STATUS: failed"],
+        [LOCKED, "STATUS: deployed"],
+        ['ERROR   Reconciler error   {"error": "another operation (install/upgrade/rollback) is in progress"}'],
+    ],
+)
+def test_what_only_looks_like_a_lock_is_none(lines: list[str]) -> None:
+    world = World()
+    world.state.apply(PhaseStarted(T0, "install", ("helm", "upgrade", "nim", "./c", "-n", "ai")))
+    for at, line in enumerate(lines):
+        world.state.apply(Output(T0 + 5 + at, "install", "stderr", line))
+    world.state.apply(ended(T0 + 10))
+    assert world.ask("helm-locked", world.state.phases["install"].ref) == []

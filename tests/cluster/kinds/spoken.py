@@ -88,6 +88,12 @@ _INVALID = (
     " >nim.yaml; kubectl -n {ns} apply -f nim.yaml"
 )
 
+_LOCK = (
+    f"helm install {{name}} {_CHART},minReadySeconds=500 --wait >/dev/null & helm=$!;"
+    " until kubectl -n {ns} get deployment {name} >/dev/null 2>&1; do sleep 0.2; done; kill -KILL $helm"
+)
+_UPGRADE = f"helm upgrade --install {{name}} {_CHART}"
+
 SPOKEN = (
     _raises("api-unreachable", f"for try in 1 2 3; do {_NOWHERE} get pods && break; sleep 3; done; false"),
     _near("api-unreachable", f"{_NOWHERE} get pods || kubectl -n {{ns}} get configmaps; false"),
@@ -119,6 +125,8 @@ SPOKEN = (
         "helm-name-in-use",
         f"helm install more {_CHART}; helm install more {_CHART} || helm upgrade more {_CHART}; false",
     ),
+    _raises("helm-locked", f"{_LOCK}; {_UPGRADE}"),
+    _near("helm-locked", f"{_LOCK}; {_UPGRADE} || {{{{ helm uninstall {{name}} -n {{ns}} && {_UPGRADE}; }}}}; false"),
     _raises("helm-not-deployed", f"helm upgrade never {_CHART}"),
     _near("helm-not-deployed", f"helm uninstall once -n {{ns}} || helm install once {_CHART}; false"),
     _raises("helm-chart-unavailable", "helm install nim no-such-repo/nim-llm -n {ns}"),
