@@ -13,9 +13,11 @@ from tests.terminal.desk import PROMPT, Desk, until
 
 pytestmark = pytest.mark.terminal
 
+# With a time limit for each key: curses itself may miss a resize that comes just before it begins to wait for one.
 CURSES = """\
 import curses
 def main(screen):
+    screen.timeout(100)
     while True:
         screen.erase()
         screen.addstr(0, 0, "size %dx%d" % screen.getmaxyx())
