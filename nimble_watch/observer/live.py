@@ -16,6 +16,7 @@ import msgspec
 from nimble_watch.cleaning import clean, clean_argv, learn_secrets
 from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
+from nimble_watch.objects import STRUCTS
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import end_of_phase, option, program
 from nimble_watch.observer.facts import beginning, known_by_now
@@ -23,6 +24,7 @@ from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.makes import failed_recipe
 from nimble_watch.observer.orphan import Child
+from nimble_watch.observer.picture import FirstPicture
 from nimble_watch.observer.scribe import Scribe
 from nimble_watch.observer.telling import Telling
 from nimble_watch.observer.watch import OpenWatch, Watch
@@ -72,6 +74,7 @@ class Live:
         self._signals: list[Signal] = []
         self._spaces: frozenset[str] = frozenset()
         self._ahead: deque[Item] = deque()
+        self._picture = FirstPicture(STRUCTS)
         self._processes: Processes | None = None
         self._look_at = 0.0
         self._look_step = _FIRST_LOOK
@@ -107,6 +110,8 @@ class Live:
             return self._ahead.popleft()
         now = self._now()
         if (due := self._due()) is not None and due <= now:
+            if self._picture.due is not None and self._picture.due <= now:
+                self._admit(self._picture.release())
             self._observer.tick(now)
             self._telling.tick(now)
             if self._processes is not None and self._look_at <= now:
@@ -118,7 +123,8 @@ class Live:
 
     def _due(self) -> float | None:
         looking = self._look_at if self._processes is not None else None
-        return min((at for at in (self._observer.due, self._telling.due, looking) if at is not None), default=None)
+        moments = (self._observer.due, self._telling.due, self._picture.due, looking)
+        return min((at for at in moments if at is not None), default=None)
 
     def _look(self, now: float) -> None:
         """Look which commands the phase runs: soon after its start, ever more seldom, and whenever somebody deploys."""
@@ -140,11 +146,14 @@ class Live:
         while self._ahead and not isinstance(item := self._ahead[0], Message | Heard):
             batch.append(item)
             self._ahead.popleft()
-        self._observer.take(batch, self._now())
-        self._widen()
+        self._admit(self._picture.take(batch, self._now()))
         if self._observer.scope.doubts != self._doubts:
             self._doubts = self._observer.scope.doubts
             self._look(self._now())
+
+    def _admit(self, signals: list[Signal]) -> None:
+        self._observer.take(signals, self._now())
+        self._widen()
 
     def _widen(self) -> None:
         """Have the cluster's watch look into the namespaces that came into scope."""
@@ -268,6 +277,7 @@ class Live:
             if result != "success" and (cause := failed_recipe(self._observer.state.phases.get(phase), at)) is not None:
                 self._scribe.append(cause)
             self._scribe.append(end_of_phase(fields))
+        self._admit(self._picture.release())
         if result not in ("success", "skip") and self._observer.state.cluster is not None:
             self._linger()
         if result != "skip":
