@@ -1,8 +1,8 @@
 """For each kind of obstacle one case that raises it and one near miss that must not, on the embedded cluster.
 
 A case is a namespace, manifests, and a shell script that plays the phase: it applies the manifests and waits, as a
-person's deployment would.  All cases are started together (see drive.py), so none may disturb another: pods stay on CPU
-nodes unless GPUs are the point, and each of the few GPUs belongs to one case.
+person's deployment would.  All cases are played together (see drive.py), so none may disturb another: each of the few
+GPUs belongs to one case, whose pod holds a node while it is in trouble or whose point it is; all others stay on CPUs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.cluster.kinds.manifests import (
     A10,
     A10_PAIR,
     CPU,
+    H100,
     PORT,
     TOLERANT,
     claim,
@@ -42,8 +43,8 @@ _HELM = (
 class Case:
     """One case; `wait` is how many seconds the phase waits for Deployment nim, `script` replaces all of that.
 
-    In a script `{ns}`, `{manifest}`, `{chart}` and `{node}` (the case's own node, if it asks for one) are filled in.
-    `first` is applied before the phase begins, `labels` are the namespace's.
+    In a script `{ns}`, `{manifest}`, `{chart}` and `{node}` (the case's own node, of the shape that `node` names) are
+    filled in.  `first` is applied before the phase begins, `labels` are the namespace's.
     """
 
     kind: str
@@ -53,7 +54,7 @@ class Case:
     script: str = ""
     first: tuple[Manifest, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    node: bool = False
+    node: str = ""
 
     @property
     def namespace(self) -> str:
@@ -82,12 +83,23 @@ def _ngc() -> Mapping[str, object]:
 def _on(pool: str) -> Mapping[str, object]:
     return {
         "nodeSelector": {"oke.oraclecloud.com/pool.name": pool},
-        "tolerations": [{"key": "nimble-watch.test/own", "operator": "Exists"}],
+        "tolerations": [{"key": "nimble-watch.test/own", "operator": "Exists"}, *TOLERANT],
     }
 
 
 def _gpu(selector: Mapping[str, str], **more: object) -> Mapping[str, object]:
     return {"nodeSelector": selector, "tolerations": TOLERANT, **more}
+
+
+def _paid(
+    shape: Mapping[str, str] = H100,
+    *,
+    pod: Mapping[str, object] | None = None,
+    container: Mapping[str, object] | None = None,
+    **more: object,
+) -> Manifest:
+    """Give Deployment nim whose pod holds a GPU while it is in trouble."""
+    return deployment(pod=_gpu(shape, **(pod or {})), container={**gpus(1), **(container or {})}, **more)  # type: ignore[arg-type]
 
 
 _HOLD = {"minReadySeconds": 60}
@@ -96,12 +108,12 @@ _HOLD = {"minReadySeconds": 60}
 _LOADING = {**PORT, "readinessProbe": probe(periodSeconds=1)}
 
 CASES = (
-    _raises("image-not-found", deployment(faults={"pull": "not-found"}), wait=30),
+    _raises("image-not-found", _paid(faults={"pull": "not-found"}), wait=30),
     _near("image-not-found", deployment(faults={"pull": "no-such-host"})),
     _raises(
         "image-auth",
         pull_secret("ngc-secret", "wrong"),
-        deployment(faults={"pull": "unauthorized", "runtime": "cri-o"}, pod=_ngc()),
+        _paid(faults={"pull": "unauthorized", "runtime": "cri-o"}, pod=_ngc()),
     ),
     _near(
         "image-auth",
@@ -110,10 +122,10 @@ CASES = (
     ),
     _raises(
         "pull-secret-missing",
-        deployment(faults={"pull": "needs-password", "pull_password": "right"}, pod=_ngc()),
+        _paid(faults={"pull": "needs-password", "pull_password": "right"}, pod=_ngc()),
     ),
     _near("pull-secret-missing", deployment(pod=_ngc())),
-    _raises("image-pull-slow", deployment(faults={"pull_seconds": 36}), wait=60),
+    _raises("image-pull-slow", _paid(faults={"pull_seconds": 66}), wait=90),
     _near("image-pull-slow", deployment(faults={"pull_seconds": 3}), wait=60),
     _raises(
         "gpu-insufficient",
@@ -135,7 +147,7 @@ CASES = (
     _near("quota-exceeded", deployment(), first=(quota(requests_cpu="1"),)),
     _raises("pod-security", deployment(), labels={"pod-security.kubernetes.io/enforce": "restricted"}),
     _near("pod-security", deployment(), labels={"pod-security.kubernetes.io/warn": "restricted"}),
-    _raises("secret-missing", deployment(container=from_key("secret", "ngc-api", "NGC_API_KEY"))),
+    _raises("secret-missing", _paid(container=from_key("secret", "ngc-api", "NGC_API_KEY"))),
     _near("secret-missing", deployment(container=from_key("secret", "ngc-api", "NGC_API_KEY", optional=True))),
     _raises(
         "key-missing",
@@ -154,15 +166,13 @@ CASES = (
         claim("cache", "oci-bv"),
         deployment(pod={**mounting("cache"), "nodeSelector": {"gpu": "h300"}}),
     ),
-    _raises("crash-loop", deployment(faults={"exit": "1", "log": "no such profile"}, spec=_HOLD), wait=30),
+    _raises("crash-loop", _paid(faults={"exit": "1", "log": "no such profile"}, spec=_HOLD), wait=30),
     _near("crash-loop", deployment(faults={"exit": "0"}, spec=_HOLD), wait=30),
-    _raises("oom-killed", deployment(faults={"exit": "137", "exit_reason": "OOMKilled"}, spec=_HOLD)),
+    _raises("oom-killed", _paid(faults={"exit": "137", "exit_reason": "OOMKilled"}, spec=_HOLD)),
     _near("oom-killed", deployment(faults={"exit": "137"}, spec=_HOLD)),
     _raises(
         "init-failed",
-        deployment(
-            faults={"exit.fetch": "1"}, pod={"initContainers": [{"name": "fetch", "image": "nvcr.io/nim/fetch:1"}]}
-        ),
+        _paid(faults={"exit.fetch": "1"}, pod={"initContainers": [{"name": "fetch", "image": "nvcr.io/nim/fetch:1"}]}),
     ),
     _near(
         "init-failed",
@@ -174,13 +184,14 @@ CASES = (
     ),
     _raises(
         "readiness-failing",
-        deployment(container=_LOADING, faults={"http_ready_after": 3600}),
+        _paid(A10_PAIR, container=_LOADING, faults={"http_ready_after": 3600}),
         wait=75,
     ),
     _near("readiness-failing", deployment(container=_LOADING, faults={"http_ready_after": 25}), wait=50),
     _raises(
         "startup-probe",
-        deployment(
+        _paid(
+            A10_PAIR,
             container={**PORT, "startupProbe": probe(periodSeconds=1, failureThreshold=4)},
             faults={"http_ready_after": 3600},
         ),
@@ -196,8 +207,8 @@ CASES = (
     ),
     _raises(
         "node-not-ready",
-        deployment(pod=_on("node-not-ready-raises")),
-        node=True,
+        deployment(container=gpus(1), pod=_on("node-not-ready-raises")),
+        node="a10-1",
         script=f"{_APPLY} && kubectl wait -n {{ns}} --for=condition=Available deployment/nim --timeout=30s"
         " && kubectl annotate node {node} scripted.nimble-watch.test/fault=silent"
         " && kubectl wait node/{node} --for=condition=Ready=unknown --timeout=60s"
@@ -206,7 +217,7 @@ CASES = (
     _near(
         "node-not-ready",
         deployment(pod=_on("node-not-ready-near-miss")),
-        node=True,
+        node="cpu",
         script=f"{_APPLY} && kubectl wait -n {{ns}} --for=condition=Available deployment/nim --timeout=30s"
         " && kubectl cordon {node} && kubectl rollout restart -n {ns} deployment/nim"
         " && kubectl rollout status -n {ns} deployment/nim --timeout=10s",

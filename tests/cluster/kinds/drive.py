@@ -1,7 +1,8 @@
-"""Play all cases at once on a live cluster, watched by our own watcher, and give each case's stream of signals.
+"""Play all cases at the same time on a live cluster, each under a `nimble-watch exec` of its own.
 
-One watch of the whole cluster serves all cases; each case's stream is then what its phase would have seen: the nodes,
-its own namespace, and its own command's start, output and end.  So forty-odd cases take as long as the slowest.
+So forty-odd cases take as long as the slowest.  Of each we keep what a person saw on stderr, the session, and the
+stream of signals: a watch of ours beside them sees the whole cluster, and a case's stream is what concerns it, the
+nodes, its own namespace, and its own command's start, output and end.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any, Literal
 
 from nimble_watch.cleaning import clean
 from nimble_watch.cluster import Settings, Watcher
@@ -26,21 +28,38 @@ from nimble_watch.signals import (
     Signal,
     Synced,
 )
+from tests.cluster.desk import NIMBLE_WATCH, environment
 from tests.cluster.harness import Cluster, until
 from tests.cluster.kinds.cases import Case
 from tests.cluster.kinds.manifests import IMAGE
 
 PHASE = "install"
+OURS = "nimble-watch: "
 _AFTER = 1.0
 """Seconds that are watched on after a phase's end: what the cluster said at its end is still under way."""
 _LIMIT = 180.0
+_WHOLE = """({script})
+own=$?
+echo $own >{own}
+for _ in $(seq 300); do grep -qs '"server"' {session} && break; sleep 0.1; done
+exit $own"""
+_STARTING, _AT_ONCE = 3, 24
+"""How many phases may be on their way to the cluster, and how many may run at all, at the same time."""
 
 
 class Played:
-    """A case that was played: its own stream of signals, in order."""
+    """A case that was played.
 
-    def __init__(self, case: Case, signals: Iterable[Signal]) -> None:
-        self.case = case
+    `status` is what nimble-watch ended with and `own` what the child did, `said` our lines on stderr, `session`
+    what was kept, `signals` the case's own stream in order.
+    """
+
+    def __init__(self, phase: _Playing, signals: Sequence[Signal]) -> None:
+        self.case = phase.case
+        self.status = phase.status
+        self.own = int(phase.own.read_text())
+        self.said = tuple(phase.said)
+        self.session = phase.session()
         self.signals = tuple(signals)
 
 
@@ -76,20 +95,27 @@ def play(cluster: Cluster, cases: Sequence[Case], folder: Path) -> dict[tuple[st
     inbox = _Inbox()
     watcher = Watcher(Settings(kubeconfig=cluster.kubeconfig), inbox.put)
     nodes: dict[str, str] = {}
+    phases: list[_Playing] = []
     try:
         nodes.update(_prepare(cluster, cases))
         watcher.start()
         until(lambda: inbox.synced >= STRUCTS.keys(), "the watch of all kinds")
         before = len(inbox.signals)
-        phases = [_Playing(cluster, case, folder, nodes.get(case.namespace, "")) for case in cases]
+        # The longest first; and few on their way at once, else each would see a cluster that is slow as none is.
+        for case in sorted(cases, key=lambda case: -case.wait):
+            until(lambda: sum(not phase.under_way for phase in phases) < _STARTING, "phases to be under way")
+            until(lambda: sum(not phase.ended for phase in phases) < _AT_ONCE, "a phase to end")
+            phases.append(_Playing(cluster, case, folder, nodes.get(case.namespace, "")))
         until(lambda: all(phase.ended for phase in phases), "all cases to end", _LIMIT)
         time.sleep(_AFTER)
     finally:
+        for phase in phases:
+            phase.stop()
         watcher.stop()
         inbox.stop()
         _clear(cluster, cases, nodes)
     listed, live = inbox.signals[:before], inbox.signals[before:]
-    return {(p.case.kind, p.case.side): Played(p.case, _stream(p, listed, live)) for p in phases}
+    return {(p.case.kind, p.case.side): Played(p, list(_stream(p, listed, live))) for p in phases}
 
 
 def _prepare(cluster: Cluster, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
@@ -101,7 +127,7 @@ def _prepare(cluster: Cluster, cases: Sequence[Case]) -> Iterator[tuple[str, str
     cluster.apply(*spaces)
     for case in cases:
         if case.node:
-            name = cluster.add_node("cpu", case.namespace)
+            name = cluster.add_node(case.node, case.namespace)
             cluster.kubectl("taint", "node", name, "nimble-watch.test/own=case:NoSchedule")
             yield case.namespace, name
     for case in cases:
@@ -129,58 +155,105 @@ def _clear(cluster: Cluster, cases: Sequence[Case], nodes: dict[str, str]) -> No
 
 
 class _Playing:
-    """A case's phase while it runs: its command, and what it prints."""
+    """A case's phase while it runs: its command under `nimble-watch exec`, and what both print.
+
+    However soon the command is through, the phase lasts until its observer has seen the cluster, so that what it does
+    not say means something.
+    """
 
     def __init__(self, cluster: Cluster, case: Case, folder: Path, node: str) -> None:
         self.case = case
-        self.node = node
-        self.signals: list[Signal] = []
-        self.ended = False
+        self.said: list[str] = []
+        self.status = -1
+        self.own = folder / f"{case.namespace}.status"
+        self._sessions = folder / "sessions" / case.namespace
         manifest = folder / f"{case.namespace}.json"
         items = json.dumps({"apiVersion": "v1", "kind": "List", "items": case.manifests})
         # An image of its own for each case: what one has pulled would be there already for the next.
         manifest.write_text(items.replace(IMAGE, IMAGE.replace("llama3-8b-instruct", case.namespace)))
-        self.script = case.command(manifest, node)
-        environment = {**cluster.environment(), "HELM_CACHE_HOME": str(folder / "helm")}
-        self.began = time.time()
+        self._script = case.command(manifest, node)
+        self._hide = str(folder)
+        self._printed: list[Output] = []
+        whole = _WHOLE.format(script=self._script, own=self.own, session=self._sessions / "current.json")
         self._process = subprocess.Popen(
-            ["sh", "-c", self.script],
-            env=environment,
+            [NIMBLE_WATCH, "exec", "--phase", PHASE, "--", "sh", "-c", whole],
+            env={**environment(cluster, self._sessions), "HELM_CACHE_HOME": str(folder / "helm")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        self._hide = str(folder)
-        self.signals.append(PhaseStarted(self.began, PHASE, ("sh", "-c", self._shown(self.script))))
-        threading.Thread(target=self._read, daemon=True).start()
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, name), daemon=True)
+            for name, stream in (("stdout", self._process.stdout), ("stderr", self._process.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def under_way(self) -> bool:
+        """Tell whether its observer has found the cluster and its command has printed something, or both are past."""
+        return self.ended or bool(self._printed and self.session().get("cluster"))
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether it is over and all that was printed is read."""
+        if self._process.poll() is None:
+            return False
+        for reader in self._readers:
+            reader.join()
+        self.status = self._process.returncode
+        return True
+
+    def stop(self) -> None:
+        """End it if it still runs; nimble-watch takes the child along."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+
+    def session(self) -> dict[str, Any]:
+        """Give the session as its file has it; nothing while there is none."""
+        path = self._sessions / "current.json"
+        read: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return read
+
+    def signals(self) -> list[Signal]:
+        """Give the phase's own signals: its start, what it printed, and its end."""
+        phase = self.session()["phases"][PHASE]
+        start, end = phase["start_ms"] / 1000, phase["end_ms"] / 1000
+        printed = [Output(min(line.at, end), line.phase, line.stream, line.line) for line in self._printed]
+        return [
+            PhaseStarted(start, PHASE, ("sh", "-c", self._shown(self._script))),
+            *sorted(printed, key=lambda line: line.at),
+            PhaseEnded(end, PHASE, phase["result"], phase["exit"], phase["signal"], end - start),
+        ]
 
     def _shown(self, text: str) -> str:
         """Leave this machine's folder names out of what is recorded."""
         return clean(text.replace(self._hide, "manifests").replace(str(Path(__file__).parent), "kinds"))
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as printed:
+    def _read(self, stream: IO[str], name: Literal["stdout", "stderr"]) -> None:
+        with stream as printed:
             for line in printed:
-                self.signals.append(Output(time.time(), PHASE, "stderr", self._shown(line.rstrip("\n"))))
-        status = self._process.wait()
-        now = time.time()
-        result = "success" if status == 0 else "failure"
-        self.signals.append(PhaseEnded(now, PHASE, result, status, None, now - self.began))
-        self.ended = True
+                if line.startswith(OURS):
+                    self.said.append(line.rstrip("\n").removeprefix(OURS))
+                else:
+                    self._printed.append(Output(time.time(), PHASE, name, self._shown(line.rstrip("\n"))))
 
 
 def _stream(phase: _Playing, listed: Sequence[Signal], live: Sequence[Signal]) -> Iterator[Signal]:
     """Give what that phase would have seen, in order of time."""
     space = phase.case.namespace
-    end = phase.signals[-1].at
+    own = phase.signals()
+    began, end = own[0].at, own[-1].at
     mine = [signal for signal in live if signal.at <= end + _AFTER]
     known: dict[str, set[str]] = {}
     seen = [shown for signal in (*listed, *mine) if (shown := _of(space, signal, known)) is not None]
     told = list(_without_heartbeats(seen))
-    yield from (signal for signal in told if signal.at <= phase.began)
-    rest = [signal for signal in told if signal.at > phase.began] + phase.signals
+    yield from (signal for signal in told if signal.at <= began)
+    rest = [signal for signal in told if signal.at > began] + own
     yield from sorted(rest, key=lambda signal: signal.at)
 
 

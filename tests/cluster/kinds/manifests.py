@@ -12,6 +12,7 @@ from tests.cluster.harness import Manifest, scripted
 CPU = {"node.kubernetes.io/instance-type": "VM.Standard.E5.Flex"}
 A10 = {"node.kubernetes.io/instance-type": "VM.GPU.A10.1"}
 A10_PAIR = {"node.kubernetes.io/instance-type": "VM.GPU.A10.2"}
+H100 = {"node.kubernetes.io/instance-type": "BM.GPU.H100.8"}
 TOLERANT = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 IMAGE = "nvcr.io/nim/meta/llama3-8b-instruct:1.0.0"
 
