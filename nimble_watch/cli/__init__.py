@@ -33,13 +33,14 @@ HIDDEN = {"observe": "nimble_watch.observer"}
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and give the exit status; for `run` and `exec` this process ends as the child ended."""
+    alone = words is None
     words = sys.argv[1:] if words is None else words
     name = words[0] if words else ""
     if sys.platform == "win32":
         _say(_WINDOWS)
         return 125 if name in WRAPPERS else 2
     try:
-        return _dispatch(name, words)
+        return _dispatch(name, words, alone=alone)
     except NimbleWatchError as error:
         _say(str(error))
         return 125 if name in WRAPPERS else error.exit_code
@@ -51,7 +52,7 @@ def main(words: list[str] | None = None) -> int:
         return _unexpected(name, error)
 
 
-def _dispatch(name: str, words: list[str]) -> int:
+def _dispatch(name: str, words: list[str], *, alone: bool) -> int:
     if name in WRAPPERS:
         from nimble_watch.cli.wrap import wrap  # only what this subcommand needs
 
@@ -72,10 +73,10 @@ def _dispatch(name: str, words: list[str]) -> int:
         print(overview(), file=sys.stdout if name else sys.stderr)
         return 0 if name else 2
     if name == "session":
-        from nimble_watch.cli.events import EVENTS, tell  # a script waits for each of these: without argparse
+        from nimble_watch.cli.quick import EVENTS, tell
 
         if words[1:] and words[1] in EVENTS and words[2:3] not in (["-h"], ["--help"]):
-            return tell(words[1], words[2:])
+            return tell(words[1], words[2:], alone=alone)
     if name in COMMANDS:
         from nimble_watch.cli.help import parse
 

@@ -10,8 +10,9 @@ import msgspec
 
 from nimble_watch.claim import JOURNALS, is_session_id
 from nimble_watch.cleaning import clean
-from nimble_watch.session import SCHEMA, Session, from_document, moment, performance
+from nimble_watch.session import SCHEMA, Session, from_document
 from nimble_watch.store.files import StoreError, storing
+from nimble_watch.store.older import settle
 
 SESSION_ID = re.compile(r"session-[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
 CURRENT = "current.json"
@@ -96,7 +97,10 @@ def load(path: Path) -> Loaded:
     session = from_document(document, path.stem, problems)
     if session.schema is not None and session.schema > SCHEMA:
         problems.append(f"schema: version {session.schema} is newer than {SCHEMA}; some fields may not be shown")
-    _settle(session, problems)
+    if not SESSION_ID.match(session.session_id):
+        problems.append(f"session_id: {session.session_id!r} is no session id; using {path.stem}")
+        session.session_id = path.stem
+    settle(session, problems)
     return Loaded(path=path, session=session, problems=[f"{path.name}: {clean(problem)}" for problem in problems])
 
 
@@ -111,35 +115,6 @@ def load_stopped(folder: Path) -> Iterator[Loaded]:
             continue
         if _STOPS.search(raw):
             yield load(path)
-
-
-def _settle(session: Session, problems: list[str]) -> None:
-    """Fill in what older files lack, and set aside what cannot be true."""
-    for name in ("start_time", "end_time"):
-        text = getattr(session, name)
-        if text is not None and moment(text) is None:
-            problems.append(f"{name}: {text!r} is not a time")
-    session.start_ms = session.start_ms if session.start_ms is not None else moment(session.start_time)
-    session.end_ms = session.end_ms if session.end_ms is not None else moment(session.end_time)
-    problems.extend(
-        f"{name}: {value} is negative" for name, value in _durations(session) if value is not None and value < 0
-    )
-    figures = session.performance
-    score = figures.efficiency_score
-    if score is None or 0 <= score <= _FULL:
-        return
-    problems.append(f"performance.efficiency_score: {score} is not within 0 to 100; computed anew")
-    total_ms = None if figures.total_duration is None else max(0, figures.total_duration * 1000)
-    again = performance(total_ms, session.obstacles, session.end_ms or session.start_ms or 0)
-    again.extra, session.performance = figures.extra, again
-
-
-def _durations(session: Session) -> Iterator[tuple[str, int | None]]:
-    yield "performance.total_duration", session.performance.total_duration
-    for at, obstacle in enumerate(session.obstacles):
-        yield f"obstacles[{at}].time_delay_seconds", obstacle.time_delay_seconds
-    for name, phase in session.phases.items():
-        yield f"phases.{name}.duration", phase.duration
 
 
 def load_all(folder: Path) -> Iterator[Loaded]:

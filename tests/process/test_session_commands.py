@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from nimble_watch.cli import events, quick
+
 BACKSLASH = "\\"
 
 
@@ -137,6 +139,10 @@ def test_the_figures_so_far_are_calculated_on_demand(nimble: Nimble) -> None:
     assert list(said) == ["total_duration", "obstacle_count", "total_obstacle_time", "efficiency_score"]
     assert said["efficiency_score"] == "0.0% (Poor)"
     assert nimble.current()["performance"]["obstacle_count"] == int(said["obstacle_count"]) == 1
+
+
+def test_the_events_that_go_the_short_way_are_those_that_there_are() -> None:
+    assert tuple(events.EVENTS) == quick.EVENTS
 
 
 def test_every_subcommand_explains_itself(nimble: Nimble) -> None:
@@ -336,7 +342,8 @@ def test_nothing_that_an_event_does_not_need_is_imported_on_the_way(nimble: Nimb
     script = (
         "import sys; from nimble_watch.cli import main; main(['session', 'log-obstacle', 'a', 'b', 'c', 'd', 'e']); "
         "print(sorted({'kubernetes', 'structlog', 'tenacity', 'oci', 'argparse', 'gettext', 'json', 'shutil', 'socket',"
-        " 'subprocess', 'nimble_watch.config', 'nimble_watch.reports', 'nimble_watch.cli.help'} & set(sys.modules)))"
+        " 'subprocess', 'typing_extensions', 'nimble_watch.config', 'nimble_watch.reports', 'nimble_watch.cli.help'}"
+        " & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
