@@ -85,6 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
     print("\nTo use them:")
     for plan in plans:
         print(f"  {plan.file.use.format(path=_typed(plan.path))}")
+    print(f"  a phase:           {folder / 'install.sh'} and so on, or a target of the Makefile")
     if arguments.install is None:
         print("\nNothing was written; `nimble-watch shell --install scripts/` does it.")
     elif shutil.which(os.environ.get("NIMBLE_WATCH") or "nimble-watch") is None:
