@@ -95,6 +95,12 @@ class Ending:
         return "cancellation" if self.cancelled else "failure"
 
     @property
+    def told_by_others(self) -> bool:
+        """Whether the child ended as by a signal that asks for it, but by none of which we know."""
+        number = self.signal if self.signal is not None else (self.code or 0) - 128
+        return not self.cancelled and not self.stopped and number in CANCELLING
+
+    @property
     def status(self) -> int:
         """The exit status that stands for it, where it is not a signal that we raise on ourselves."""
         if self.stopped in _STATUS:
@@ -121,6 +127,7 @@ class Relay:
         self._paused_at: float | None = None
         self._stood_still = 0.0  # seconds of the child's time limit in which a person had stopped us with it
         self._asked_to_stop = False
+        self._told = 0  # how far into the stop sequence the child was told to end, by whomever
         self._next = 0
         self._next_at: float | None = None
         self._grace = 0.0
@@ -136,7 +143,7 @@ class Relay:
         ending.began = began
         asleep, set_by = clock.asleep(), clock.set_by()
         self._paused_at, self._next, self._next_at, self._grace, self._family = None, 0, None, grace, {}
-        self._stood_still = 0.0
+        self._stood_still, self._told = 0.0, 0
         while not self._look():
             deadline = self._next_at
             if deadline is None and limit is not None:
@@ -152,7 +159,7 @@ class Relay:
                 self._read_notes()
             elif came.number != signal.SIGCHLD:
                 self._pass_on(came)
-        if ending.stopped:
+        if ending.stopped or (ending.result == "cancellation" and not self.terminal):
             self._end_family()
         ending.time = clock.now()
         ending.seconds = max(0.0, time.monotonic() - began - ending.paused)
@@ -197,7 +204,10 @@ class Relay:
         if self._child and not self._ending.stopped and not gone(self._child):
             self._ending.stopped = why
             self._ending.cancelled = self._ending.cancelled or why == "cancellation"
-            self._escalate()
+            if why == "cancellation" and self._told:  # by the same cancel, as a CI tells us and our parent
+                self._next, self._next_at = self._told, time.monotonic() + self._grace
+            else:
+                self._escalate()
 
     def _asked_to_stop_it(self, child: Any, why: str) -> None:
         """Do as the observer asks, if it means the child of now, and nobody has asked that to end already."""
@@ -212,18 +222,25 @@ class Relay:
             self._next_at = time.monotonic() + self._grace
         else:
             self._ending.killed = True
+        self._told = max(self._told, _STOP_SEQUENCE.index(number) + 1)
         after = round(time.monotonic() - self._ending.began - self._ending.paused, 3)
         self.tell("stopping", why=self._ending.stopped, signal=NAMES[number], grace=self._grace, after=after)
         self._family.update(send_all(number, {self._child, *still(self._family)}, self._group()))
-        self.tell("signalled", signal=NAMES.get(number, str(number)))
+        self.tell("signalled", signal=NAMES.get(number, str(number)), why=self._ending.stopped)
 
     def _end_family(self) -> None:
-        """End what a stopped child has left behind: background jobs ignore INT, and KILL reaches one at a time."""
+        """End what a child that had to end has left behind: background jobs ignore INT, KILL reaches one at a time.
+
+        Without a terminal nobody else can: a CI's KILL reaches us, and not the group of the child.
+        """
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):  # twice: some may have been born meanwhile
-            left = set(below(set(still(self._family)), self._group()))  # the newborn of the dead are in the group
+            left = below(set(still(self._family)), self._group())  # the newborn of the dead are in the group
             if not left:
                 return
-            self._family = send_all(number, left, self._group())
+            if number == signal.SIGTERM and self._told > _STOP_SEQUENCE.index(number):  # they got it with the child
+                self._family = {pid: started for pid, (started, _) in left.items()}
+            else:
+                self._family = send_all(number, set(left), self._group())
             give_up = time.monotonic() + self._grace
             while still(self._family) and time.monotonic() < give_up:
                 self._next_signal(min(give_up, time.monotonic() + _LOOK_AGAIN))
@@ -255,7 +272,9 @@ class Relay:
             return
         if number in CANCELLING:
             self._ending.cancelled = True
-            self.tell("signalled", signal=NAMES[number])
+            if number in _STOP_SEQUENCE:
+                self._told = max(self._told, _STOP_SEQUENCE.index(number) + 1)
+            self.tell("signalled", signal=NAMES[number], why="cancellation")
         if number in JOB_CONTROL:
             self._asked_to_stop = True
         if not came.by_kernel or not self.terminal:

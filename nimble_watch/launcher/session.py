@@ -28,6 +28,7 @@ else:
 
 VERSION = 1
 _CLOSED_AT_ONCE = 3  # a command is not held up by what others left behind; the next one closes more
+_A_MOMENT = 0.1  # a CI that tells every process by itself tells the child a moment before us
 _GRACE = 10.0  # between INT, TERM and KILL, unless --kill-after says otherwise
 
 
@@ -132,6 +133,9 @@ class Conduct:
             grace=self.order.seconds("kill_after") or _GRACE,
         )
         self._settle()
+        if ending.told_by_others and not self.stage.terminal:
+            self.relay.wait(lambda: False, _A_MOMENT)
+        ending.cancelled = ending.cancelled or self.relay.asked_to_end()
         self._ended(step, ending, result=ending.result)
         return ending
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from nimble_watch.observer.core import Observer, Report, snapshot
@@ -31,6 +32,10 @@ def main(words: list[str]) -> int:
 
         return close_when_free(given["--sessions"], given["--close"])
     be_the_likelier_victim(_RATHER_US)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        # A CI that tells every process to end tells us too, but the session ends after the launcher.  They are not
+        # ignored, which the kubeconfig's own commands would inherit.
+        signal.signal(number, lambda _number, _frame: None)
     from nimble_watch.observer.live import Live  # noqa: PLC0415  a replay needs neither threads nor a terminal
 
     status = Live(int(given["--control"]), int(given["--output"]), _open_watch).run()

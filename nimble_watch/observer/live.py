@@ -49,6 +49,8 @@ _FINISH = 1.5
 """Seconds that ending may take: the launcher waits two."""
 _CONSOLE = 0.4
 _GRACE = 10.0
+_DELIBERATE = ("cancellation", "timeout")
+"""Why a phase was being stopped already when its launcher was killed: then that is how it ended."""
 _FIRST_LOOK = 0.25
 """Seconds after a phase's start at which its processes are looked at first, as nothing tells of a new one; doubled."""
 
@@ -69,6 +71,7 @@ class Live:
         self._begun: dict[str, Any] = {}
         self._phase = ""
         self._started = 0.0
+        self._told, self._told_why = "", ""
         self._child: Child | None = None
         self._early: list[Heard] = []
         self._signals: list[Signal] = []
@@ -187,6 +190,8 @@ class Live:
                 self._phase_ended(fields)
             case "stopping":
                 self._telling.stopping(fields)
+            case "signalled":
+                self._told, self._told_why = str(fields.get("signal")), str(fields.get("why"))
             case "finish":
                 self._finish(fields)
                 return True
@@ -246,6 +251,7 @@ class Live:
 
     def _phase_started(self, fields: dict[str, Any]) -> None:
         self._phase = str(fields["phase"])
+        self._told = self._told_why = ""
         argv = [str(word) for word in fields.get("argv") or ()]
         self._started = at = float(fields["time"])
         if self._scribe is not None:
@@ -346,7 +352,7 @@ class Live:
             threading.Thread(target=self._await_survivor, args=(child,), name="survivor", daemon=True).start()
             return False
         if child is not None:
-            child.stop(float(options.get("kill_after") or _GRACE))
+            child.stop(float(options.get("kill_after") or _GRACE), self._told)
         self._bury("nimble-watch was killed, and so the phase was stopped")
         return True
 
@@ -358,13 +364,14 @@ class Live:
         """Close the session of a launcher that was killed."""
         options = self._begun.get("options") or {}
         now = clock.now()
+        result = self._told_why if self._told_why in _DELIBERATE else "error"
         if self._scribe is not None and self._child is not None:
-            self._scribe.append(phase_ended(self._phase, result="error", cause=cause, time=now))
+            self._scribe.append(phase_ended(self._phase, result=result, cause=cause, time=now))
             at = now + self._telling.offset
-            self._take(PhaseEnded(at, self._phase, "error", None, None, now - self._started))
+            self._take(PhaseEnded(at, self._phase, result, None, None, now - self._started))
         leave_open = bool(self._begun.get("joined") or options.get("leave_open"))
         reason = "nimble-watch itself was killed"
-        self._close_session("error", leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
+        self._close_session(result, leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
         self._console.close(_CONSOLE)
 
     def _close_session(

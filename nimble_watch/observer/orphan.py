@@ -45,11 +45,19 @@ class Child:
         while still(family):
             time.sleep(_LOOK)  # nothing tells us
 
-    def stop(self, grace: float) -> None:
-        """Stop it and all below it: INT, TERM, KILL, so many seconds apart, stopped processes continued first."""
+    def stop(self, grace: float, told: str = "") -> None:
+        """Stop it and all below it: INT, TERM, KILL, so many seconds apart, stopped processes continued first.
+
+        What it was `told` already (INT or TERM) is not said again: it is given its time from now.
+        """
         family: dict[int, str] = {}
-        for step in _STEPS:
-            family.update(send_all(step, {self.pid, *still(family)}, self.group))
+        names = [step.name[3:] for step in _STEPS]
+        first = names.index(told) if told in names[:-1] else 0
+        for step in _STEPS[first:]:
+            if step.name[3:] == told:
+                family.update({pid: started for pid, (started, _) in below({self.pid}, self.group).items()})
+            else:
+                family.update(send_all(step, {self.pid, *still(family)}, self.group))
             until = time.monotonic() + grace
             while (left := self._left(family)) and time.monotonic() < until:
                 time.sleep(_LOOK)  # processes that are no children of ours have no event to wait for
