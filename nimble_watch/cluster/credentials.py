@@ -176,7 +176,8 @@ def _from_kubeconfig(merged: Any, settings: Settings, where: str) -> Access:
         access = Access(configuration, context, str(chosen.safe_get("namespace") or ""))
         access.tls = _tls(configuration)
     access.fingerprint = hashlib.sha256(named).hexdigest()
-    configuration.proxy = cluster[1].get("proxy-url") or configuration.proxy  # 36 does not read it
+    if proxy := cluster[1].get("proxy-url"):  # 36 does not read it; kubectl uses it whatever NO_PROXY says
+        configuration.proxy, configuration.no_proxy = proxy, None
     if token_file:
         access.token_file = user[0] / token_file
     if spec:

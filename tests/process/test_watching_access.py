@@ -114,6 +114,43 @@ def test_the_token_is_sent_and_never_told(tmp_path: Path) -> None:
         assert SECRET not in repr(inbox.signals)
 
 
+@pytest.mark.parametrize("no_proxy", ["", "127.0.0.1"])
+def test_the_proxy_that_the_kubeconfig_names_is_used_whatever_no_proxy_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    """Nobody listens at the server's address: only the proxy, which here answers itself, can have been asked."""
+    server = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    with ApiServer(quiet) as proxy:
+        config = kubeconfig(server)
+        config["clusters"][0]["cluster"]["proxy-url"] = proxy.url
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(config))
+        with watching(path) as (inbox, _watcher):
+            inbox.until(lambda _: inbox.synced())
+            (found,) = (one for one in inbox.signals if isinstance(one, ClusterFound))
+    assert found.server == server
+
+
+def test_the_proxy_of_the_environment_is_used_but_not_for_what_no_proxy_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{closed_port()}")))
+    with ApiServer(quiet) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        with watching(path) as (inbox, _watcher):
+            inbox.until(lambda _: inbox.synced())
+        asked = len(proxy.requests)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert "127.0.0.1" in lost(path)
+        assert len(proxy.requests) == asked > 0
+
+
 def test_a_credential_plugin_runs_once_for_all_watches(tmp_path: Path) -> None:
     user, notes = plugin(tmp_path)
     with ApiServer(quiet) as api, watching(api.kubeconfig(tmp_path, user)) as (inbox, _watcher):
