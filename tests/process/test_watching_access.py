@@ -144,11 +144,9 @@ def test_the_proxy_of_the_environment_is_used_but_not_for_what_no_proxy_names(
         monkeypatch.setenv("no_proxy", "")
         with watching(path) as (inbox, _watcher):
             inbox.until(lambda _: inbox.synced())
-        asked = len(proxy.requests)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert "127.0.0.1" in lost(path)
-        assert len(proxy.requests) == asked > 0
+        assert "refuses the connection" in lost(path), "the proxy would have answered"
 
 
 def test_a_credential_plugin_runs_once_for_all_watches(tmp_path: Path) -> None:
