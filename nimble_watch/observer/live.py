@@ -192,6 +192,8 @@ class Live:
                 self._telling.stopping(fields)
             case "signalled":
                 self._told, self._told_why = str(fields.get("signal")), str(fields.get("why"))
+                if self._told_why == "cancellation":
+                    self._telling.cancelled(self._told, self._now())
             case "finish":
                 self._finish(fields)
                 return True

@@ -58,6 +58,8 @@ _THEN = 300.0
 _LOG_LINES = 20
 _UNSEEN = 1.0
 """Seconds after which even a phase that went well should have been seen with its cluster."""
+_GOES_ON = 3.0
+"""Seconds that a phase has to end once it was asked to, before it is said that it goes on."""
 _SCOPELESS = 30.0
 """Seconds that a phase has to let its work be known before trouble nearby is asked about."""
 
@@ -99,6 +101,8 @@ class Telling:
         self._blind = Blind()
         self._kubeconfig = ""
         self._scopeless_due: float | None = None
+        self._goes_on_due: float | None = None
+        self._told_to_end = ""
         self._offset = 0.0
         self.billing: list[str] = []
         """What was said last of what still bills."""
@@ -150,6 +154,7 @@ class Telling:
                 self._phase, self._began, self._lines_said = signal.phase, signal.at, 0
                 shadow.phase_started(signal)
                 self._scopeless_due = signal.at + _SCOPELESS
+                self._goes_on_due, self._told_to_end = None, ""
             case PhaseEnded():
                 self._phase_ended(signal, shadow.phase_ended(signal))
             case ClusterFound() | ClusterLost() | Unseen() | Synced():
@@ -262,7 +267,7 @@ class Telling:
             self.warn(f"not watching a cluster: {why}")
         if self._blind.due is not None:
             self._say_blind()
-        self._scopeless_due = None
+        self._scopeless_due = self._goes_on_due = None
         self._say_scopeless(observer)
         self._record(costs_known(meter.costs(over=False)))
         stood = [one for one in observer.tracker.obstacles.values() if one.counts and _in_phase(one, self._began)]
@@ -297,7 +302,7 @@ class Telling:
         since = self._waiting_since()
         waiting = None if since is None else since + _next_line(self._lines_said)
         wrong = self._shadow.due if self._shadow is not None else None
-        times = (waiting, wrong, self._blind.due, self._scopeless_due)
+        times = (waiting, wrong, self._blind.due, self._scopeless_due, self._goes_on_due)
         return min((at for at in times if at is not None), default=None)
 
     def _say_scopeless(self, observer: Observer) -> None:
@@ -307,6 +312,11 @@ class Telling:
                 "nothing tells what this phase works on, so the trouble nearby is not taken for its own; "
                 "say it with --for deployment/NAME, -l LABELS or -n NAMESPACE"
             )
+
+    def cancelled(self, signal: str, now: float) -> None:
+        """Take note that somebody asked the phase to end; one that goes on is spoken of once."""
+        if not self._told_to_end:
+            self._told_to_end, self._goes_on_due = signal, now + _GOES_ON
 
     def _say_blind(self) -> None:
         for sentence in self._blind.tell():
@@ -326,6 +336,9 @@ class Telling:
             self._say_blind()
         if self._shadow is not None:
             self._shadow.tick(now)
+        if self._goes_on_due is not None and self._goes_on_due <= now:
+            self._goes_on_due = None
+            self.warn(f"{self._phase} was sent {self._told_to_end} and goes on; it is waited for, and sent what comes")
         since, observer, meter = self._waiting_since(), self._observer, self._meter
         if observer is not None and self._scopeless_due is not None and self._scopeless_due <= now:
             self._scopeless_due = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process.sides import alive, end, nimble_watch, run, says, start, until
+from tests.process.sides import alive, end, kill, nimble_watch, ready, recorder, run, says, start, until
 
 
 def sessions_in(folder: Path) -> list[dict[str, Any]]:
@@ -45,6 +46,25 @@ def test_a_phase_that_goes_well_is_not_worth_a_word(sessions: Path) -> None:
     ours = [line for line in done.err.decode().splitlines() if line.startswith("nimble-watch: ")]
     assert all("not watching a cluster" in line for line in ours)
     assert [session["result"] for session in sessions_in(sessions)] == ["success"]
+
+
+def test_a_phase_that_goes_on_after_it_was_asked_to_end_is_spoken_of_once(tmp_path: Path) -> None:
+    """Case 9: whoever pressed Ctrl-C wants to know why nothing happens."""
+    log = tmp_path / "log"
+    process = start(exec_(*recorder(log, ends="USR1")), stderr=subprocess.PIPE)
+    ready(log)
+    until(lambda: list((tmp_path / "sessions").glob("session-*.json")), "the observer's start")
+    kill(process.pid, signal.SIGINT)
+    kill(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    while b"goes on; it is waited for" not in told:
+        told = process.stderr.readline()
+    assert b"install was sent INT" in told
+    kill(process.pid, signal.SIGUSR1)
+    with process.stderr:
+        assert b"goes on; it is waited for" not in process.stderr.read()
+    assert end(process) == 3
 
 
 def test_quiet_leaves_stderr_to_the_child(sessions: Path) -> None:

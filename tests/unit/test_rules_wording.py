@@ -265,7 +265,7 @@ NONE: list[tuple[Where, str, str]] = [
     ("output", "", 'failed calling webhook "w": Post "https://w.svc:443/v": dial tcp 10.0.0.1:443: connection refused'),
     ("output", "", '{"code": "InvalidApiKey", "detail": "not of OCI"}'),
     ("output", "", "kubectl auth can-i: no"),
-    ("output", "", "npm ERR! 404 Not Found - GET https://registry.npmjs.org/x"),
+    ("output", "", "npm ERR! 404 Not Found - GET https://registry.example.com/x"),
     ("log", "", "ERROR 404: Not Found while downloading model"),
 ]
 
