@@ -216,7 +216,8 @@ class Meter:
         for name in {**self._stays, **self._stood}:
             about = self._machine(name)
             if about is not None and (about.gpus or name in self._stays):
-                yield _standing(about, _end_of_node(about))
+                why_not = self._why_it_must_stay(name)
+                yield _standing(about, "" if why_not else _end_of_node(about), why_not)
         for reference, thing in self._state.all_of("Service"):
             if isinstance(thing, Service) and thing.spec.type == "LoadBalancer" and self._is_ours(reference):
                 command = f"kubectl -n {reference.namespace} delete service {reference.name}"
@@ -230,6 +231,17 @@ class Meter:
                 yield Standing(
                     what=f"volume of {reference}, {size} GB", usd_per_hour=volume_hourly(size), command=command
                 )
+
+    def _why_it_must_stay(self, node: str) -> str:
+        """Say who else would lose their work with a node; empty if nobody would."""
+        if unseen := self._state.unseen("Pod"):
+            return f"whether others use it is not known ({unseen})"
+        for reference, pod in self._state.pods_on(node):
+            owners = pod.metadata.owner_references or ()
+            ended = pod.status.phase in ("Succeeded", "Failed")
+            if not ended and not any(owner.kind == "DaemonSet" for owner in owners) and not self._is_ours(reference):
+                return f"used by others too: pod {reference.namespace}/{reference.name}"
+        return ""
 
     def _is_ours(self, reference: Ref) -> bool:
         belonging = self._scope.of(reference)
@@ -265,10 +277,10 @@ def _usage(about: Machine, share: Decimal, start: float, end: float | None) -> U
     )
 
 
-def _standing(about: Machine, command: str) -> Standing:
+def _standing(about: Machine, command: str, why_not: str = "") -> Standing:
     gpus = f", {about.gpus} GPU{'s' if about.gpus > 1 else ''}" if about.gpus else ""
     return Standing(
-        what=f"node {about.name} ({about.shape or 'unknown shape'}{gpus})",
+        what=f"node {about.name} ({about.shape or 'unknown shape'}{gpus})" + (why_not and f", {why_not}"),
         usd_per_hour=about.usd_per_hour,
         reason=about.reason,
         command=command,

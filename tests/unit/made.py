@@ -73,8 +73,10 @@ def workload(name: str, *, at: float = T0 + 1, namespace: str = "nim", **more: o
 
 
 def begin(*argv: str, at: float = T0, namespace: str = "default") -> Iterator[PhaseStarted | ClusterFound | Synced]:
-    """Make the signals with which a phase begins."""
+    """Make the signals with which a phase begins; with the first one comes the listing of a cluster without pods."""
     yield ClusterFound(at, "https://cluster.test", "test", "v1.36", namespace)
+    if at == T0:
+        yield Synced(at, "Pod", "", frozenset())
     yield PhaseStarted(at, "install", argv or ("sleep", "60"))
 
 

@@ -10,7 +10,7 @@ from nimble_watch.metering import Meter, machine, quantity, share_of
 from nimble_watch.objects import Node, Pod, Ref, ref
 from nimble_watch.scope import Scope
 from nimble_watch.session import milliseconds
-from nimble_watch.signals import Seen, Signal
+from nimble_watch.signals import Seen, Signal, Unseen
 from nimble_watch.state import ClusterState
 from tests.unit.made import T0, begin, made, seen, when
 
@@ -138,6 +138,26 @@ def test_gpu_nodes_that_are_left_are_named_with_their_price() -> None:
         ("node n (VM.GPU.A10.1, 1 GPU)", Decimal("2.00"))
     ]
     assert [stood.usd_per_hour for stood in costs.standing] == [Decimal("2.00")]
+
+
+def test_a_node_that_others_use_too_is_left_standing_and_says_who_they_are() -> None:
+    shared = metered(
+        seen("Node", node("n", "VM.GPU.A10.2")),
+        seen("Pod", pod("p", "n", gpus=1)),
+        seen("Pod", pod("q", "n", gpus=1, release="another")),
+    )
+    (left,) = shared.costs(over=True).after
+    assert left.what == "node n (VM.GPU.A10.2, 2 GPUs), used by others too: pod nim/q"
+    assert left.command == ""
+
+
+def test_a_node_whose_pods_cannot_all_be_seen_is_left_standing_too() -> None:
+    blind = metered(
+        Unseen(T0, "Pod", "", "forbidden"), seen("Node", node("n", "VM.GPU.A10.1")), seen("Pod", pod("p", "n", gpus=1))
+    )
+    (left,) = blind.costs(over=True).after
+    assert "whether others use it is not known (forbidden)" in left.what
+    assert left.command == ""
 
 
 def test_without_a_cluster_nothing_is_known_to_be_used_which_is_not_nothing() -> None:
