@@ -46,13 +46,19 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         subject=subject,
         verdict=Verdict.TERMINAL,
         summary=f"phase {subject.name} failed ({how})",
-        cause=f"The command of phase {subject.name} ended with {how}; nothing seen in the cluster explains it.",
+        cause=f"The command of phase {subject.name} ended with {how}; {_unexplained(state)}.",
         evidence=telling(phase.lines) or how,
         fix="Read what the command printed last.",
         command="",
         since=ended.at,
         signature=how,
     )
+
+
+def _unexplained(state: ClusterState) -> str:
+    if state.cluster is None:
+        return "no cluster was watched that could explain it"
+    return "nothing seen in the cluster explains it"
 
 
 def _how(ended: PhaseEnded) -> str | None:

@@ -237,6 +237,14 @@ def test_a_phase_that_failed_is_told_with_the_line_above_makes_echo() -> None:
     (finding,) = world.ask("phase-failed", phase)
     assert (finding.verdict, finding.evidence) == (Verdict.TERMINAL, "Error: chart nim not found")
     assert finding.summary == "phase install failed (exit status 1)"
+    assert finding.cause.endswith("nothing seen in the cluster explains it.")
+
+
+def test_a_cluster_that_was_never_seen_is_not_said_to_explain_nothing() -> None:
+    world = World()
+    world.state.cluster = None
+    (finding,) = world.ask("phase-failed", world.phase("Error: chart nim not found"))
+    assert finding.cause.endswith("no cluster was watched that could explain it.")
 
 
 def test_a_phase_that_succeeded_has_no_obstacle_whatever_it_printed() -> None:
