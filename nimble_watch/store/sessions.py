@@ -121,7 +121,10 @@ def catch_up(folder: Path, session_id: str, *, now: float | None = None) -> None
     journals = journal_folder(folder, session_id)
     with locked(journals / "fold.lock"):
         if _bytes(journals / _COVERED) != str(_recorded(journals)).encode():
+            first = not session_path(folder, session_id).exists()
             _refold(folder, session_id, now)
+            if first:  # a phase is quicker than the observer of its session
+                point_link(folder / CURRENT, f"{session_id}.json")
 
 
 def _refold(folder: Path, session_id: str, now: float | None) -> Session:

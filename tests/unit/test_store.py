@@ -371,6 +371,15 @@ def test_what_is_open_or_current_is_never_old(folder: Path) -> None:
     assert store.is_open(folder, session_id)
 
 
+def test_what_is_told_before_the_session_s_own_beginning_is_there_and_current(folder: Path) -> None:
+    session_id = name_of(claim.make(str(folder), now=time.time(), leave_open=False))
+    with store.Journal(store.journal_folder(folder, session_id), "exec-1") as journal:
+        journal.append(s.obstacle_logged(s.Obstacle(id="obs-1", description="by the script")))
+    store.catch_up(folder, session_id)
+    assert store.current_id(folder) == session_id
+    assert [one["id"] for one in json.loads((folder / "current.json").read_text())["obstacles"]] == ["obs-1"]
+
+
 def test_removed_sessions_are_gone_and_archived_ones_are_a_history_of_their_own(folder: Path) -> None:
     _ended(folder, "20260101", "20260201", "20260301")
     store.remove(folder, ["session-20260101-120000"])
