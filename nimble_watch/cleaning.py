@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 MASK = "***"
@@ -42,6 +42,7 @@ _NAMES: tuple[str, ...] = (
     "dockerc",
 )
 _SECRET_NAME = re.compile(rf"(?:^|[\w.-]){_NAME}$|^{_NAME}$", re.IGNORECASE)
+_IN_URL = r"://[^/@\s:]*:(?P<value>[^/@\s]+)@"
 _NOT_SECRET_NAMES = frozenset(("SSH_AUTH_SOCK", "PWD", "OLDPWD"))
 
 Change = str | Callable[[re.Match[str]], str]
@@ -202,7 +203,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _mask(text: str) -> str:
-    for value in _LEARNED:
+    for value in tuple(_LEARNED):  # another thread may be learning
         text = text.replace(value, MASK)
     lower = text.lower()
     for words, pattern, change in _SECRETS:
@@ -220,9 +221,36 @@ def is_secret_name(name: str) -> bool:
 
 def learn_secrets(environment: Mapping[str, str]) -> None:
     """From now on mask the values of variables whose name says that they are secret, and their base64."""
+    _learn(value for name, value in environment.items() if is_secret_name(name))
+
+
+def learn_arguments(argv: Iterable[str]) -> None:
+    """From now on mask what a command line tells: `--password X`, `--token=X`, `NAME=value`, the password in a URL.
+
+    Also within a script that is one argument (`sh -c "..."`).  A reference to a variable tells nothing.
+    """
+    _learn(value for value in _told(argv) if "$" not in value)
+
+
+def _told(argv: Iterable[str]) -> Iterator[str]:
+    hide = False
+    for given in argv:
+        if len(pieces := given.split()) > 1:
+            yield from _told(pieces)
+        word = given.strip("\"';()")
+        if hide and not word.startswith("--"):
+            yield word
+        name, equals, value = word.partition("=")
+        hide = word.startswith("--") and not equals and is_secret_name(name.lstrip("-"))
+        if equals and is_secret_name(name.lstrip("-")):
+            yield value.strip("\"'")
+        yield from (match["value"] for match in _compiled(_IN_URL).finditer(word))
+
+
+def _learn(secrets: Iterable[str]) -> None:
     values: set[str] = set(_LEARNED)
-    for name, value in environment.items():
-        if is_secret_name(name) and len(value) >= _LEAST_VALUE and any(c.isalnum() for c in value):
+    for value in secrets:
+        if len(value) >= _LEAST_VALUE and any(c.isalnum() for c in value):
             values.add(value)
             values.add(base64.b64encode(value.encode(errors="surrogateescape")).decode())
     _LEARNED[:] = sorted(values, key=lambda value: (-len(value), value))

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from nimble_watch.cleaning import clean, clean_argv
+from nimble_watch.cleaning import clean, clean_argv, learn_arguments
 from nimble_watch.signals import Command
 
 _MOST = 512
@@ -56,7 +56,9 @@ def _argv(process: Path) -> tuple[str, ...]:
     with (process / "cmdline").open("rb") as file:
         raw = file.read(_ARGUMENTS)
     words = raw.rstrip(b"\0").split(b"\0") if raw else []
-    return tuple(clean_argv([word.decode("utf-8", "replace") for word in words]))
+    told = [word.decode("utf-8", "replace") for word in words]
+    learn_arguments(told)  # a command that complains may print them
+    return tuple(clean_argv(told))
 
 
 def _kubeconfig(process: Path) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from nimble_watch.cleaning import clean
+from nimble_watch.cleaning import clean, learn_arguments
 from nimble_watch.console import PREFIX
 from nimble_watch.observer.shown import Shown
 from nimble_watch.system import clock
@@ -81,6 +81,14 @@ def _text(line: bytes) -> str:
     return clean(kept.rpartition(b"\r")[2].decode("utf-8", "replace"))
 
 
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
 class _File:
     """A regular file that the child writes to, from where it stood when the child began."""
 
@@ -128,14 +136,17 @@ class Incoming:
         while True:
             ready = dict(poll.poll(_LOOK * 1000 if self._files else None))
             said = self._read_control() if self._control in ready else b""
+            *whole, self._messages = (self._messages + (said or b"")).split(b"\n")
+            messages = [fields for line in whole if (fields := _parsed(line)) is not None]
+            for fields in messages:  # before anything of what the command prints is cleaned
+                learn_arguments(str(word) for word in fields.get("argv") or ())
             self._read_output(poll)
             self._read_files()
             if said is None:
                 self._put(Message(None))
                 return
-            *whole, self._messages = (self._messages + said).split(b"\n")
-            for line in whole:
-                self._understand(line)
+            for fields in messages:
+                self._understand(fields)
 
     def _read_control(self) -> bytes | None:
         try:
@@ -195,13 +206,7 @@ class Incoming:
                 if data := file.read():
                     self._take(file.stream, data)
 
-    def _understand(self, line: bytes) -> None:
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(fields, dict):
-            return
+    def _understand(self, fields: dict[str, Any]) -> None:
         kind = fields.get("type")
         if kind == "phase-started":
             self._open_files(fields.get("files") or ())

@@ -18,6 +18,7 @@ from nimble_watch.cleaning import (
     clean_lines,
     forget_secrets,
     is_secret_name,
+    learn_arguments,
     learn_secrets,
 )
 
@@ -212,6 +213,27 @@ def test_a_command_line_keeps_its_shape_without_its_secrets() -> None:
     assert clean_argv(argv) == [
         "helm", "install", "--password", MASK, f"NGC_API_KEY={MASK}", f"--token={MASK}", "-n", "nim", MASK,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["make", "install", "NGC_API_KEY=hunter2hunter2"],
+        ["helm", "login", "--password", "hunter2hunter2"],
+        ["helm", "login", "--password='hunter2hunter2'"],
+        ["sh", "-c", "set -e; login --token 'hunter2hunter2'; (export API_KEY=hunter2hunter2)"],
+        ["git", "clone", "https://me:hunter2hunter2@example.test/x"],
+    ],
+)
+def test_what_a_command_line_tells_is_masked_wherever_it_appears(argv: list[str]) -> None:
+    learn_arguments(argv)
+    assert clean("it is hunter2hunter2, said /bin/sh") == f"it is {MASK}, said /bin/sh"
+
+
+def test_a_command_line_that_names_a_secret_without_telling_it_teaches_nothing() -> None:
+    learn_arguments(["sh", "-c", 'helm login --password "$NGC_API_KEY" --token-file /tmp/token-file-1 x=abcdefgh'])
+    text = "helm login NGC_API_KEY /tmp/token-file-1 abcdefgh"
+    assert clean(text) == text
 
 
 def test_a_command_line_that_is_not_utf_8_can_be_stored() -> None:
