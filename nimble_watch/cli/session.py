@@ -155,10 +155,11 @@ def list_sessions(arguments: argparse.Namespace) -> int:
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
-    elif arguments.output == "json":
-        _say(report("json").render(sessions, _view()))
     else:
-        _say(report(OUTPUTS[arguments.output]).render(sessions, _view(_stopped(folder))))
+        history = (
+            _stopped(folder) if arguments.output == "table" else ()
+        )  # nothing else shows it, and it reads every file
+        _say(report(OUTPUTS[arguments.output]).render(sessions, _view(history)))
     return 0
 
 
