@@ -2,7 +2,8 @@
 
 A pod that is there before its events, its node or its claim would be told with half a cause, without its price, and a
 moment later anew.  So what comes from the moment a cluster is found is held back until every kind has been listed, or
-refused; a phase's end does not wait for it, nor does anything longer than three seconds.
+refused; a phase's end does not wait for it, nor does anything longer than ten seconds, in which a busy machine too has
+listed what there is.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from nimble_watch.signals import ClusterFound, ClusterLost, PhaseEnded, Signal, Synced, Unseen
-
-_LONGEST = 3.0
+from nimble_watch.state import LISTING
 
 
 class FirstPicture:
@@ -30,7 +30,7 @@ class FirstPicture:
         for signal in signals:
             match signal:
                 case ClusterFound(server=server) if server != self._server:
-                    self._server, self._missing, self.due = server, set(self._kinds), now + _LONGEST
+                    self._server, self._missing, self.due = server, set(self._kinds), now + LISTING
                 case Synced() | Unseen():
                     self._missing.discard(signal.kind)
                 case ClusterLost() | PhaseEnded():

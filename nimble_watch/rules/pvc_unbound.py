@@ -6,7 +6,8 @@ ExternalProvisioning or ProvisioningFailed and which a pod that is already place
 
 Near misses: `waiting for first consumer to be created before binding` (the pod has not been placed for another
 reason); a claim that is bound within seconds (held back for 2 s); a claim that does not exist (another kind); a
-volume in another availability domain.
+volume in another availability domain.  A claim that the scheduler speaks of and that has not been shown to us yet is
+on its way: it is waited for up to 10 s, since it says more than the pod.
 
 Verdict: grace for 120 s (a block volume takes about half a minute), then terminal.
 
@@ -29,6 +30,7 @@ from nimble_watch.state import ClusterState, claim_names
 
 _GRACE = 120.0
 _HOLD = 2.0
+_UNDER_WAY = 10.0
 _PROVISIONING = ("ExternalProvisioning", "ProvisioningFailed")
 _TOLD = (*_PROVISIONING, "FailedBinding", "ProvisioningSucceeded", "WaitForFirstConsumer", "WaitForPodScheduled")
 
@@ -46,8 +48,9 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     found = placing(subject, state)
     if found is None or found.why is not Why.CLAIM:
         return
-    if now < found.since + _HOLD:
-        yield LookAgain(found.since + _HOLD)
+    hold = max(found.since + _HOLD, _claims_due(subject, found.since, state))
+    if now < hold:
+        yield LookAgain(hold)
         return
     claims = list(_pending(subject, state))
     named = listed(claim.name for claim in claims) or "of the pod"
@@ -56,7 +59,7 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         subject=subject,
         verdict=Verdict.GRACE,
         summary=f"volume claim {named} is not bound",
-        cause=_cause(claims, told, state),
+        cause=_cause(claims, told, subject.namespace, state),
         evidence=found.evidence,
         fix=_fix(told),
         command=describe(claims[0]) if claims else f"kubectl -n {subject.namespace} get pvc",
@@ -88,7 +91,7 @@ def _claim(subject: Ref, state: ClusterState, now: float) -> Answers:
         subject=subject,
         verdict=Verdict.GRACE,
         summary=f"volume claim {subject.name} is not bound",
-        cause=_cause([subject], said, state),
+        cause=_cause([subject], said, subject.namespace, state),
         evidence=said.message,
         fix=_fix(said),
         command=describe(subject),
@@ -97,6 +100,18 @@ def _claim(subject: Ref, state: ClusterState, now: float) -> Answers:
         count=said.times,
         signature=subject.name,
     )
+
+
+def _claims_due(subject: Ref, since: float, state: ClusterState) -> float:
+    """Give until when (epoch seconds) to wait for a claim of the pod that is not known yet; 0 when none is."""
+    pod = live(state, subject)
+    space = subject.namespace
+    names = claim_names(pod) if pod is not None else ()
+    if all(state.named("PersistentVolumeClaim", space, name) is not None for name in names):
+        return 0.0
+    awaited = state.awaited("PersistentVolumeClaim", space)
+    refused = not awaited and state.unseen("PersistentVolumeClaim", space)
+    return 0.0 if refused else max(awaited, since + _UNDER_WAY)
 
 
 def _placing_says_so(pod: Ref, state: ClusterState) -> bool:
@@ -113,13 +128,13 @@ def _pending(subject: Ref, state: ClusterState) -> Iterator[Ref]:
             yield reference
 
 
-def _cause(claims: list[Ref], told: Event | None, state: ClusterState) -> str:
+def _cause(claims: list[Ref], told: Event | None, space: str, state: ClusterState) -> str:
     if told is not None:
         return f"Of the claim is said: {told.message.rstrip('. ')}."
     if claims and (claim := state.claim(claims[0])) is not None:
         age = seconds(claim.metadata.creation_timestamp)
         return f"Nobody provides a volume of class {_class(claim)}." if age else "Nobody provides a volume."
-    if blind := state.unseen("PersistentVolumeClaim"):
+    if blind := state.unseen("PersistentVolumeClaim", space):
         return f"The pod's claim is not bound; why is not visible ({blind})."
     return "The pod's claim is not bound."
 

@@ -10,5 +10,15 @@ from __future__ import annotations
 from nimble_watch.state.cluster import ClusterState
 from nimble_watch.state.phase import Phase
 from nimble_watch.state.pods import GPU, claim_names, gpus_allocatable, gpus_wanted, unscheduled_since
+from nimble_watch.state.sight import LISTING
 
-__all__ = ["GPU", "ClusterState", "Phase", "claim_names", "gpus_allocatable", "gpus_wanted", "unscheduled_since"]
+__all__ = [
+    "GPU",
+    "LISTING",
+    "ClusterState",
+    "Phase",
+    "claim_names",
+    "gpus_allocatable",
+    "gpus_wanted",
+    "unscheduled_since",
+]

@@ -32,6 +32,7 @@ from nimble_watch.signals import (
 )
 from nimble_watch.state.phase import Phase
 from nimble_watch.state.pods import claim_names, gpus_wanted, same_offer, stays
+from nimble_watch.state.sight import Sight
 
 _Key = TypeVar("_Key")
 _EVENTS_KEPT = 24
@@ -43,7 +44,7 @@ class ClusterState:
     def __init__(self) -> None:
         """Begin knowing nothing, which is different from knowing that there is nothing: see `unseen`."""
         self.cluster: ClusterFound | None = None
-        self.lost: str = "no cluster seen yet"
+        self.sight = Sight()
         self.phases: dict[str, Phase] = {}
         self.logs: dict[tuple[str, str, str], LogTail] = {}
         self._objects: dict[str, dict[str, KubeObject]] = {}
@@ -56,8 +57,6 @@ class ClusterState:
         self._unbound: set[str] = set()
         self._claimants: dict[tuple[str, str], set[str]] = {}
         self._pulling_with: dict[tuple[str, str], set[str]] = {}
-        self._seen_since: dict[tuple[str, str], float] = {}
-        self._unseen: dict[tuple[str, str], str] = {}
         self._stirred: dict[str, float] = {}
 
     # -- taking signals in ---------------------------------------------------------------------------------------------
@@ -91,14 +90,15 @@ class ClusterState:
     def _apply_news(self, signal: Signal) -> None:
         match signal:
             case ClusterFound():
-                self.cluster, self.lost = signal, ""
+                self.cluster = signal
+                self.sight.found(signal.at)
             case ClusterLost():
-                self.lost = signal.reason
+                self.sight.lost = signal.reason
             case Command():
                 if (phase := self.phases.get(signal.phase)) is not None:
                     phase.runs(signal.argv)
             case Unseen():
-                self._unseen[signal.kind, signal.namespace] = signal.reason
+                self.sight.refused(signal)
             case _:
                 pass
 
@@ -213,8 +213,7 @@ class ClusterState:
                 del self._events[about]
 
     def _apply_synced(self, signal: Synced) -> tuple[Ref, ...]:
-        self._seen_since.setdefault((signal.kind, signal.namespace), signal.at)
-        self._unseen.pop((signal.kind, signal.namespace), None)
+        self.sight.listed(signal)
         if signal.kind == "Event":
             for uid in [uid for uid in self._about if uid not in signal.uids]:
                 self._drop_event(self._about.pop(uid), uid)
@@ -236,12 +235,11 @@ class ClusterState:
 
         Unknown is never empty: whoever concludes something from an absence asks here first.
         """
-        if self.lost:
-            return self.lost
-        for scope in ("", namespace):
-            if (kind, scope) in self._seen_since and (kind, scope) not in self._unseen:
-                return ""
-        return self._unseen.get((kind, namespace)) or self._unseen.get((kind, "")) or f"{kind} not listed yet"
+        return self.sight.unseen(kind, namespace)
+
+    def awaited(self, kind: str, namespace: str = "") -> float:
+        """Give until when (epoch seconds) the first list of a kind may still come; 0 when it is there or refused."""
+        return self.sight.awaited(kind, namespace)
 
     def stirred(self, namespace: str) -> float:
         """Tell when anything last changed in a namespace (epoch seconds); 0 if nothing has since it is watched."""

@@ -73,9 +73,9 @@ class World:
         )
         self.state.apply(Seen(at, "Event", "added", event))
 
-    def hide(self, kind: str, reason: str) -> None:
+    def hide(self, kind: str, reason: str, *, namespace: str = "") -> None:
         """Let a kind of object be invisible."""
-        self.state.apply(Unseen(T0, kind, "", reason))
+        self.state.apply(Unseen(T0, kind, namespace, reason))
 
     def phase(self, *lines: str, status: int = 1, at: float = T0 + 60) -> Ref:
         """Let a phase run that prints lines and ends."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from nimble_watch import recording
 from nimble_watch.findings import Verdict
-from nimble_watch.objects import Ref
+from nimble_watch.objects import Event, Ref
+from nimble_watch.observer.replay import replay
+from nimble_watch.signals import Seen, Signal, Synced
 from tests.unit.judging import CPU_SHAPE, TOLERANT, World, container, limits, running, unschedulable
 from tests.unit.made import T0, when
 
+STREAMS = Path(__file__).parents[1] / "streams"
 NO_GPU = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had untolerated taint(s). preemption: 0/2"
 TAINTED = "0/2 nodes are available: 2 node(s) had untolerated taint(s). preemption: 0/2 nodes are available"
 LABELS = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/2"
@@ -242,6 +249,55 @@ def test_an_unbound_claim_is_told_after_two_seconds_with_the_claims_own_words() 
     assert (finding.verdict, finding.because) == (Verdict.GRACE, (claim,))
     assert finding.cause == 'Of the claim is said: storageclass.storage.k8s.io "oci-bw" not found.'
     assert finding.fix.startswith("Create that storage class")
+
+
+def test_a_claim_that_is_shown_after_its_pod_is_waited_for_as_it_says_more() -> None:
+    world = World()
+    pod = _mounting(world, unschedulable(UNBOUND))
+    assert world.kinds(pod, T0 + 9) == {}
+    assert world.again("pvc-unbound", pod, T0 + 9) == [10.0]
+    claim = world.put("PersistentVolumeClaim", "cache", status={"phase": "Pending"})
+    (finding,) = world.ask("pvc-unbound", pod, T0 + 9)
+    assert finding.command == "kubectl -n nim describe persistentvolumeclaim/cache"
+    assert finding.because == (claim,)
+
+
+def test_a_claim_that_is_never_shown_is_not_waited_for_beyond_ten_seconds() -> None:
+    world = World()
+    pod = _mounting(world, unschedulable(UNBOUND))
+    (finding,) = world.ask("pvc-unbound", pod, T0 + 10)
+    assert finding.command == "kubectl -n nim get pvc"
+
+
+def test_claims_that_may_not_be_seen_are_not_waited_for() -> None:
+    world = World()
+    world.hide("PersistentVolumeClaim", "claims cannot be seen in all namespaces: forbidden")
+    pod = _mounting(world, unschedulable(UNBOUND))
+    assert world.kinds(pod, T0 + 9) == {}, "those of the pod's namespace may still be listed"
+    world.hide("PersistentVolumeClaim", "claims cannot be seen in namespace nim: forbidden", namespace="nim")
+    (finding,) = world.ask("pvc-unbound", pod, T0 + 3)
+    assert finding.cause.endswith("why is not visible (claims cannot be seen in namespace nim: forbidden).")
+
+
+def test_in_the_recorded_stream_too_the_claim_may_come_seconds_after_the_pod_s_word() -> None:
+    """So it came on a machine with more to do than it could."""
+    stream = list(recording.read(STREAMS / "pvc-unbound" / "raises.jsonl"))
+    pod = next(signal.at for signal in stream if isinstance(signal, Seen) and signal.kind == "Pod")
+    of_claim = [signal for signal in stream if _concerns_the_claim(signal)]
+    late = [msgspec.structs.replace(signal, at=max(signal.at, pod + 6)) for signal in of_claim]
+    rest = [signal for signal in stream if signal not in of_claim]
+    told = [change.obstacle for change in replay(sorted([*rest, *late], key=lambda signal: signal.at))]
+    (first, *_) = [one for one in told if one is not None and one.kind == "pvc-unbound"]
+    assert first.finding.command.endswith(" describe persistentvolumeclaim/cache")
+
+
+def _concerns_the_claim(signal: Signal) -> bool:
+    if isinstance(signal, Synced):
+        return signal.kind == "PersistentVolumeClaim"
+    if not isinstance(signal, Seen):
+        return False
+    about = signal.object.involved_object.kind if isinstance(signal.object, Event) else signal.kind
+    return about == "PersistentVolumeClaim"
 
 
 def test_a_claim_of_a_placed_pod_that_nobody_provides_is_told_itself() -> None:
