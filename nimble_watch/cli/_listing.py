@@ -29,6 +29,11 @@ def configure(room: argparse.ArgumentParser) -> None:
     """Add the filters, the order and the ways of showing."""
     room.add_argument("-n", "--number", type=int, default=_NUMBER, help=f"how many (default: {_NUMBER}; 0: all)")
     room.add_argument("-o", "--output", choices=tuple(OUTPUTS), default="table")
+    configure_choice(room)
+
+
+def configure_choice(room: argparse.ArgumentParser) -> None:
+    """Add the order and the filters."""
     room.add_argument("--sort", choices=tuple(_ORDERS), help="the most of it first (default: the newest first)")
     for name in ("operation", "environment", "region"):
         room.add_argument(f"--{name}", metavar="NAME", help=f"only those of this {name}")

@@ -9,33 +9,27 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
-from nimble_watch.cleaning import clean, learn_secrets
+from nimble_watch.cleaning import learn_secrets
+from nimble_watch.cli import _naming
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
 from nimble_watch.cli._listing import OUTPUTS, choose
 from nimble_watch.cli._listing import configure as configure_listing
 from nimble_watch.cli.events import EVENTS, end, performance
-from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
-from nimble_watch.session import Session, fold
+from nimble_watch.session import Session
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
 from nimble_watch.store import (
-    as_it_ended,
     close_abandoned,
     current_id,
     how_closed,
-    is_open,
-    journal_folder,
-    load,
     load_stopped,
-    read_records,
     session_ids,
-    session_path,
 )
 
 Command = Callable[[argparse.Namespace], int]
@@ -99,18 +93,13 @@ def main(arguments: argparse.Namespace) -> int:
         current=current_id(_folder(arguments)),
         named_by_environment=os.environ.get("NIMBLE_WATCH_SESSION"),
     )
-    _warn([how_closed(closed) for closed in close_abandoned(_folder(arguments))])
+    _naming.warn([how_closed(closed) for closed in close_abandoned(_folder(arguments))])
     run: Command = arguments.run
     return run(arguments)
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
     return Path(sessions_directory(arguments.sessions, dict(os.environb)))
-
-
-def _warn(sentences: Sequence[str]) -> None:
-    for sentence in sentences:
-        print(f"nimble-watch: {sentence}", file=sys.stderr)
 
 
 def _say(text: str) -> None:
@@ -140,7 +129,7 @@ def summary(arguments: argparse.Namespace) -> int:
     """Print the summary of one session; of an open one the figures so far."""
     folder = _folder(arguments)
     name = "json" if arguments.output == "json" else "summary"
-    _say(report(name).render([_read(folder, _choose(folder, arguments.session))], _view()))
+    _say(report(name).render([_naming.read(folder, _naming.choose(folder, arguments.session))], _view()))
     return 0
 
 
@@ -150,7 +139,7 @@ show = summary
 def list_sessions(arguments: argparse.Namespace) -> int:
     """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
     folder = _folder(arguments)
-    sessions = choose(_read_all(folder, session_ids(folder)), arguments)
+    sessions = choose(_naming.read_all(folder, session_ids(folder)), arguments)
     if arguments.output == "name":
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:
@@ -166,7 +155,7 @@ def list_sessions(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
     folder, number = _folder(arguments), max(1, arguments.number)
-    sessions = list(_read_all(folder, session_ids(folder)[: max(number, _COMPARED)]))
+    sessions = list(_naming.read_all(folder, session_ids(folder)[: max(number, _COMPARED)]))
     _say(report("compare").render(sessions, _view(_stopped(folder), rows=number)))
     return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or ()))
 
@@ -175,76 +164,3 @@ def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str]
     usual = [other for other in alike(last, sessions) if succeeded(other)]
     slower = any(row.verdict == "slower" for row in rows(last, usual) if row.name == TOTAL)
     return ("slower" in conditions and slower) or ("failed" in conditions and not succeeded(last))
-
-
-def _read_all(folder: Path, names: Sequence[str]) -> Iterator[Session]:
-    """Read sessions one by one, as they are wanted; what cannot be read is named and passed over."""
-    for name in names:
-        if (opened := _opened(folder, name)) is not None:
-            yield opened
-            continue
-        loaded = load(session_path(folder, name))
-        _warn(loaded.problems)
-        if loaded.session is not None:
-            yield loaded.session
-
-
-def _opened(folder: Path, session_id: str) -> Session | None:
-    """Give an open session folded anew, so that its figures are those of this moment; none if it has ended.
-
-    One whose process is gone, and that may not be written to be closed, is shown as it ended all the same.
-    """
-    if not is_open(folder, session_id):
-        return None
-    problems: list[str] = []
-    records = as_it_ended(folder, session_id, read_records(journal_folder(folder, session_id), problems))
-    if not records:
-        return None
-    _warn(problems)
-    return fold(records, session_id, now=time.time())
-
-
-def _read(folder: Path, session_id: str) -> Session:
-    """Read one session, or say why it cannot be read."""
-    if (opened := _opened(folder, session_id)) is not None:
-        return opened
-    loaded = load(session_path(folder, session_id))
-    if loaded.session is None:
-        raise NimbleWatchError("; ".join(loaded.problems), advise="`nimble-watch session list` names the others")
-    _warn(loaded.problems)
-    return loaded.session
-
-
-def _choose(folder: Path, wanted: str | None) -> str:
-    """Find the session that is meant: an id, its unique beginning, last, last~2; without a word the current one."""
-    known = session_ids(folder)
-    wanted = wanted or os.environ.get("NIMBLE_WATCH_SESSION") or ""
-    if not wanted:
-        wanted = current_id(folder) or "last"
-    for name in (wanted, f"session-{wanted}"):
-        if name in known:
-            return name
-    if not known:
-        raise NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")
-    back = _back(wanted)
-    if back is not None:
-        if back < len(known):
-            return known[back]
-        raise NimbleWatchError(f"there are only {len(known)} sessions", where=str(folder))
-    matching = [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise NimbleWatchError(
-            f"{clean(wanted)} is the beginning of {len(matching)} sessions", advise="type more of it"
-        )
-    meant = closest(wanted, known)
-    advise = f"did you mean {meant}?" if meant else "`nimble-watch session list` names them"
-    raise NimbleWatchError(f"there is no session {clean(wanted)!r}", where=str(folder), advise=advise)
-
-
-def _back(wanted: str) -> int | None:
-    if wanted == "last":
-        return 0
-    number = wanted.removeprefix("last~")
-    return int(number) if number != wanted and number.isascii() and number.isdigit() else None
