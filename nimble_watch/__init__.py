@@ -11,11 +11,14 @@ A guided tour, in the order in which a run passes through the rooms:
 - `session` holds what is kept: phases, obstacles, delay, dollars (`metering`, from `prices`); `store` writes it so that
   nothing is lost; `reports` shows it; `console` is the only one who writes to the terminal while a child runs.
 - `shared` carries ended sessions to a store that a team has in common (a folder, a bucket), and theirs back to `store`.
+- `exports` hands sessions to other programs, `imports` takes those of others in; `dataset` keeps a large history as
+  Parquet (`columns` is its schema) and answers questions to it.
 - `cleaning` is the door through which every outside text passes; `system` is what the operating system offers.
 
-Imports point down only: cli > launcher | observer > shared > edges (cluster, store, recording, console, procs, config;
-log and retry below them) > runner | claim > rules | reports | metering > session > obstacles > scope > findings >
-state | prices > signals > objects > cleaning > errors | system.  import-linter holds it.
+Imports point down only: cli > launcher | observer | dataset | imports > shared > edges (cluster, store, recording,
+console, procs, config; log and retry below them) > runner | claim > exports > rules | reports | metering | columns >
+session > obstacles > scope > findings > state | prices > signals > objects > cleaning | extras > errors | system.
+import-linter holds it.
 """
 
 __version__ = "0.1.0"

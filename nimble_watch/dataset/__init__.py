@@ -1,0 +1,1 @@
+"""Large histories: a partitioned Parquet dataset, written by `session compact`, asked through DuckDB."""
