@@ -11,7 +11,7 @@ from nimble_watch.metering.nodes import Machine, machine, quantity, share_of
 from nimble_watch.objects import Claim, Pod, Ref, Service, condition, seconds
 from nimble_watch.prices import load_balancer_hourly, volume_hourly
 from nimble_watch.scope import Scope
-from nimble_watch.session import Costs, Held, Standing, Usage, milliseconds
+from nimble_watch.session import Costs, Held, Standing, Taken, Usage, milliseconds
 from nimble_watch.state import ClusterState
 
 _NOTHING = Decimal(0)
@@ -103,10 +103,14 @@ class Meter:
 
     def usage(self) -> list[Usage]:
         """Give the parts of nodes that the session pays for: whole new nodes, and shares of those that stood before."""
-        whole = [_usage(stay.node, Decimal(1), stay.start, stay.end) for stay in self._stays.values()]
+        holds = [hold for holds in self._holds.values() for hold in holds]
+        on: dict[str, list[Taken]] = {name: [] for name in self._stays}
+        for hold in holds:
+            if hold.node.name in on:
+                on[hold.node.name].append(_taken(hold))
+        whole = [_usage(stay.node, Decimal(1), stay.start, stay.end, on[name]) for name, stay in self._stays.items()]
         shares = [
-            _usage(hold.node, hold.share, hold.start, hold.end)
-            for holds in self._holds.values()
+            _usage(hold.node, hold.share, hold.start, hold.end, [_taken(hold)])
             for hold in holds
             if hold.node.name not in self._stays
         ]
@@ -155,7 +159,7 @@ class Meter:
                     usd_per_hour=hold.node.usd_per_hour,
                     reason=hold.node.reason,
                     start_ms=milliseconds(hold.start),
-                    end_ms=None if hold.end is None else milliseconds(hold.end),
+                    end_ms=_ended(hold.end),
                 )
         return list(found.values())
 
@@ -261,7 +265,15 @@ def dollars(amount: Decimal) -> str:
     return f"${amount:.2f}"
 
 
-def _usage(about: Machine, share: Decimal, start: float, end: float | None) -> Usage:
+def _taken(hold: _Hold) -> Taken:
+    return Taken(share=hold.share, start_ms=milliseconds(hold.start), end_ms=_ended(hold.end))
+
+
+def _ended(at: float | None) -> int | None:
+    return None if at is None else milliseconds(at)
+
+
+def _usage(about: Machine, share: Decimal, start: float, end: float | None, taken: list[Taken]) -> Usage:
     return Usage(
         node=about.name,
         shape=about.shape,
@@ -270,7 +282,8 @@ def _usage(about: Machine, share: Decimal, start: float, end: float | None) -> U
         usd_per_hour=about.usd_per_hour,
         reason=about.reason,
         start_ms=milliseconds(start),
-        end_ms=None if end is None else milliseconds(end),
+        end_ms=_ended(end),
+        taken=taken,
         price_source=about.source,
         price_date=about.date,
         part=about.part,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nimble_watch.cleaning import clean_lines
+from nimble_watch.cleaning import clean_argv, clean_lines
 from nimble_watch.metering import Meter
 from nimble_watch.objects import Ref
 from nimble_watch.obstacles import Obstacle, Waiting
@@ -13,6 +13,7 @@ from nimble_watch.session import Obstacle as Kept
 from nimble_watch.session import Record, Wait, milliseconds, phase_ended, stamp
 
 _MOST_SUBJECTS = 20
+_MOST_WORDS, _LONGEST_WORD = 64, 500
 _CORRECTED = 1.0
 
 
@@ -81,9 +82,10 @@ def wait(waiting: Waiting, offset: float) -> Wait:
     )
 
 
-def program(argv: list[str]) -> list[str]:
-    """Give a command as the session keeps it: its program's name, because arguments may hold what is nobody's."""
-    return [argv[0].rpartition("/")[2]] if argv else []
+def told_command(argv: list[str]) -> list[str]:
+    """Give a command as the session keeps it: without its secrets, and cut where a script stands in it."""
+    words = clean_argv(argv[:_MOST_WORDS], limit=_LONGEST_WORD)
+    return words if len(argv) <= _MOST_WORDS else [*words, "…"]
 
 
 def option(options: Mapping[str, Any], name: str) -> str:

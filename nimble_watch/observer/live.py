@@ -18,7 +18,7 @@ from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.objects import STRUCTS
 from nimble_watch.observer.core import Observer
-from nimble_watch.observer.entries import end_of_phase, option, program
+from nimble_watch.observer.entries import end_of_phase, option, told_command
 from nimble_watch.observer.facts import beginning, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
@@ -257,7 +257,7 @@ class Live:
         argv = [str(word) for word in fields.get("argv") or ()]
         self._started = at = float(fields["time"])
         if self._scribe is not None:
-            self._scribe.append(phase_started(self._phase, program(argv), time=at))
+            self._scribe.append(phase_started(self._phase, told_command(argv), time=at))
         if self._watch is not None:
             self._watch.look_again()
         self._take(

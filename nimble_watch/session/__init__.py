@@ -2,7 +2,7 @@
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
 and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
-`foreign` merges what others wrote.
+`foreign` merges what others wrote, `reasons` says why what is unknown is.
 No side effects anywhere here: files are `store`'s business.
 """
 
@@ -21,9 +21,11 @@ from nimble_watch.session.model import (
     Session,
     Standing,
     Stop,
+    Taken,
     Usage,
     Wait,
 )
+from nimble_watch.session.reasons import say_why
 from nimble_watch.session.records import (
     Record,
     alive,
@@ -61,6 +63,7 @@ __all__ = [
     "Session",
     "Standing",
     "Stop",
+    "Taken",
     "Usage",
     "Wait",
     "alive",
@@ -91,6 +94,7 @@ __all__ = [
     "phase_cause",
     "phase_ended",
     "phase_started",
+    "say_why",
     "session_ended",
     "session_started",
     "stamp",

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from nimble_watch.session.model import Obstacle, Session, Standing
-from nimble_watch.session.money import Blocked, cents, hours_with_a_node, largest_remainder, usage_by_phase
+from nimble_watch.session.money import (
+    Blocked,
+    Span,
+    cents,
+    hours_with_a_node,
+    largest_remainder,
+    spans_of,
+    taken_of,
+    usage_by_phase,
+)
 from nimble_watch.session.scores import is_counted
 
 _NOTHING = Decimal(0)
@@ -37,6 +46,7 @@ def total_up(session: Session, until: int) -> None:
     rounded = largest_remainder(parts)
     for phase, cost in zip(session.phases.values(), rounded, strict=False):
         phase.cost_usd = cost
+    _idle(session, by_phase, until)
     costs.between_phases_usd, costs.minimums_usd, costs.other_usd = rounded[-3:]
     missing = dict.fromkeys(f"{use.shape or use.node}: {use.reason}" for use in usage if use.usd_per_hour is None)
     costs.unpriced = [*dict.fromkeys([*costs.unpriced, *missing])]
@@ -57,18 +67,37 @@ def total_up(session: Session, until: int) -> None:
         costs.price_date = costs.price_date or first.price_date or None
 
 
+def _idle(session: Session, by_phase: dict[str, Decimal], until: int) -> None:
+    """Write what was paid for in each phase without a pod of the session on it; a node that still boots is idle too."""
+    usage = session.costs.usage or []
+    if any(use.taken is None for use in usage):
+        return  # of a journal that did not record it
+    held, _ = usage_by_phase(taken_of(usage), session.phases, until)
+    for name, phase in session.phases.items():
+        phase.idle_usd = cents(max(_NOTHING, by_phase[name] - held[name]))
+
+
 def block(session: Session, blocked: Blocked, until: int) -> None:
     """Write what obstacles held, in the whole session and in each phase."""
-    known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
-    if known:
-        session.costs.blocked_usd = sum(known, _NOTHING)
-    if not blocked.impact:
-        return
     counted = [one for one in session.obstacles if is_counted(one)]
+    known = [one.cost_attributed_usd for one in session.obstacles if one.cost_attributed_usd is not None]
+    metered = session.costs.usage is not None and session.costs.session_total is not None
+    if known or (metered and not counted):
+        session.costs.blocked_usd = sum(known, Decimal("0.00"))
     for phase in session.phases.values():
-        if phase.start_ms is not None:
-            span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
-            phase.blocked_usd = cents(blocked.in_span(counted, span, until))
+        if phase.start_ms is None or not (blocked.impact or phase.cost_usd is not None):
+            continue
+        span = (phase.start_ms, phase.end_ms if phase.end_ms is not None else until)
+        amount = cents(blocked.in_span(counted, span, until))
+        if any(one.id in blocked.unpriced and _met(one, span, until) for one in counted):
+            phase.unknown["blocked_usd"] = "at least; some of what obstacles held has no price"
+            if not amount:
+                continue
+        phase.blocked_usd = amount
+
+
+def _met(obstacle: Obstacle, span: Span, until: int) -> bool:
+    return any(start < span[1] and end > span[0] for start, end in spans_of(obstacle, until))
 
 
 def sum_of(standing: list[Standing], given: Decimal | None) -> Decimal | None:

@@ -17,6 +17,7 @@ from nimble_watch.session.document import from_document, read_fields, to_documen
 from nimble_watch.session.foreign import apply_changes, foreign_obstacles
 from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Stop, Wait
 from nimble_watch.session.money import Blocked, cents, hours_with_a_node
+from nimble_watch.session.reasons import say_why
 from nimble_watch.session.scores import is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
 from nimble_watch.session.variance import metered_variance
@@ -226,8 +227,6 @@ class _State:
         session.revision = 0 if self.ended is None else 1
         if self.start_ms is not None:
             session.start_ms, session.start_time = self.start_ms, stamp(self.start_ms)
-        else:
-            session.unknown["start_time"] = "its beginning was not recorded"
         session.phases = self.phases
         session.waits = sorted(self.waits.values(), key=lambda wait: (wait.start_ms, wait.what))
         session.stops = sorted(self.stops.values(), key=lambda stop: stop.at_ms)
@@ -256,6 +255,7 @@ class _State:
             session.comparable = _comparable(session)
         if self.foreign:
             session = from_document(apply_changes(to_document(session), self.foreign), self.id, [])
+        say_why(session)
         return session
 
     def _finish(self, session: Session) -> None:
@@ -269,10 +269,9 @@ class _State:
         if self.ended.get("reason"):
             session.notes = [*session.notes, str(self.ended["reason"])]
         for phase in self.phases.values():
-            if phase.exit == _MAKE_FAILED and phase.cause is None and (phase.command or [""])[0] in _MAKES:
+            if phase.exit == _MAKE_FAILED and phase.cause is None and _program(phase) in _MAKES:
                 phase.unknown["cause"] = "make ends with 2 whatever failed, and what it said was not seen"
             if phase.end_ms is None:
-                phase.unknown["end_time"] = "its end was not seen"
                 phase.result = phase.result or "error"
         for obstacle in self.obstacles.values():
             if obstacle.source == "watched" and obstacle.outcome == "standing":
@@ -304,11 +303,10 @@ class _State:
         block(session, blocked, until)
         costs.standing_hourly = sum_of(costs.standing, costs.standing_hourly)
         costs.after_session_hourly = sum_of(costs.after, costs.after_session_hourly)
-        for name in ("estimated_hourly", "actual_hourly", "session_total"):
-            if getattr(costs, name) is None:
-                costs.unknown.setdefault(name, _WHY_UNKNOWN[name])
-            else:
-                costs.unknown.pop(name, None)
+
+
+def _program(phase: Phase) -> str:
+    return (phase.command or [""])[0].rpartition("/")[2]
 
 
 def _plan(costs: Costs, record: Mapping[str, Any], problems: list[str]) -> None:
@@ -326,11 +324,6 @@ _MAKE_FAILED, _MAKES = 2, ("make", "gmake")
 _PULL = "image-pull-slow"
 """The wait that a cold image makes: one that is there already, or nearly, is not worth one."""
 _COMPUTED = ("session_id", "phases", "obstacles", "costs", "performance", "schema", "state", "waits", "stops", "extra")
-_WHY_UNKNOWN = {
-    "estimated_hourly": "no plan was given",
-    "actual_hourly": "no node of the session was seen",
-    "session_total": "nothing was metered",
-}
 _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "session-started": _State.started,
     "phase-started": _State.phase_started,
@@ -375,5 +368,3 @@ def _delay(obstacle: Obstacle, until: int) -> None:
         obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
     elif obstacle.time_delay_seconds is None and obstacle.delay_ms is not None:
         obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
-    if obstacle.time_delay_seconds is None:
-        obstacle.unknown.setdefault("time_delay_seconds", "not given")

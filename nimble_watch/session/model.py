@@ -33,9 +33,9 @@ class Phase(Struct, kw_only=True):
 
     `duration` is whole seconds of the monotonic clock without pauses, `duration_ms` the same, exact; `suspended_ms` is
     how long the machine slept meanwhile, which is not in it.  `clock_set_ms` is by how much the machine's clock was set
-    meanwhile (back: below 0); the times here go on as if it had not been.  `cost_usd` is the metered cost of the nodes
-    while it ran, `blocked_usd` the part of it that obstacles held.  `stopped` says why we ended it: timeout, fail-fast,
-    budget or cancellation.
+    meanwhile (back: below 0); the times here go on as if it had not been.  `command` is cleaned.  `cost_usd` is the
+    metered cost of the nodes while it ran, `blocked_usd` the part of it that obstacles held, `idle_usd` the part that
+    no pod of the session held.  `stopped` says why we ended it: timeout, fail-fast, budget or cancellation.
     """
 
     start_time: str | None = None
@@ -56,6 +56,7 @@ class Phase(Struct, kw_only=True):
     command: list[str] | None = None
     cost_usd: Decimal | None = None
     blocked_usd: Decimal | None = None
+    idle_usd: Decimal | None = None
     unknown: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -117,10 +118,19 @@ class Obstacle(Struct, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+class Taken(Struct, kw_only=True):
+    """A part of a node, 0 to 1, that a pod of the session held for a while (`end_ms` null: still)."""
+
+    share: Decimal
+    start_ms: int
+    end_ms: int | None = None
+
+
 class Usage(Struct, kw_only=True):
     """The part of one node that this session pays for, and for how long.
 
     `start_ms` to `end_ms` (null: still running) lie within the session; `usd_per_hour` is the whole node's price.
+    `taken` is what the session's pods held of it; what is left was idle (null: not recorded).
     `price_source`, `price_date` and `part` say where the price is from; without a price, `reason` says why.
     """
 
@@ -132,6 +142,7 @@ class Usage(Struct, kw_only=True):
     reason: str = ""
     start_ms: int
     end_ms: int | None = None
+    taken: list[Taken] | None = None
     price_source: str = ""
     price_date: str = ""
     part: str = ""

@@ -148,6 +148,16 @@ def usage_by_phase(
     return costs, between
 
 
+def taken_of(usage: Iterable[Usage]) -> list[Usage]:
+    """Give what the session's own pods held of what it pays for, as usage."""
+    return [
+        Usage(node=use.node, share=part.share, usd_per_hour=use.usd_per_hour, start_ms=part.start_ms, end_ms=end)
+        for use in usage
+        for part in use.taken or ()
+        if (end := part.end_ms if part.end_ms is not None else use.end_ms) is None or end > part.start_ms
+    ]
+
+
 def hours_with_a_node(usage: Iterable[Usage], now_ms: int) -> Decimal:
     """Give the hours in which at least one node of the session stood."""
     return union_ms((use.start_ms, use.end_ms if use.end_ms is not None else now_ms) for use in usage) / _HOUR_MS

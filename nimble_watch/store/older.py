@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nimble_watch.session import Costs, Session, efficiency, moment, performance
+from nimble_watch.session import Costs, Session, efficiency, moment, performance, say_why
 
 _FULL = 100
 
@@ -32,6 +32,8 @@ def settle(session: Session, problems: list[str]) -> None:
     if score is not None and not 0 <= score <= _FULL:
         problems.append(f"performance.efficiency_score: {score} is not within 0 to 100; computed anew")
         _score(session)
+    if session.schema is None:
+        say_why(session, always="the file does not say")
 
 
 def _no_negative(part: Struct, name: str, where: str, problems: list[str]) -> None:
