@@ -86,7 +86,7 @@ help: ## this text
 	    NIMBLE_WATCH_SESSIONS 'folder of the session files [~/.nimble-oke/sessions]' \
 	    NIMBLE_WATCH_SESSION 'the session to join, before the newest one' \
 	    NIMBLE_WATCH_CACHE 'where the built test cluster is kept [~/.cache]' \
-	    NIMBLE_WATCH_REQUIRE_ALL 'set: a test that would be skipped fails' \
+	    NIMBLE_WATCH_REQUIRE_ALL 'set: a test that would be skipped fails, unless the machine forbids what it needs' \
 	    DEBUG '1: the diagnostic log on stderr'
 	@printf '\nThe project itself\n'
 	@printf '  %-24s %s\n' \

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.harness import Cluster
+from tests.permissions import excuses, not_tested
 
 REQUIRE_ALL = "NIMBLE_WATCH_REQUIRE_ALL"
 _KEPT = (REQUIRE_ALL, "NIMBLE_WATCH_CACHE", "NIMBLE_WATCH_TEST_")
@@ -46,12 +47,22 @@ def _signals_as_a_login_has_them() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything must run, so that nothing is lost unseen."""
+    """Turn a skip into a failure where everything must run, so that nothing is lost unseen; not what is forbidden."""
     report = yield
-    if report.skipped and os.environ.get(REQUIRE_ALL) and not hasattr(report, "wasxfail"):
+    left_out = report.skipped and not hasattr(report, "wasxfail")
+    if left_out and os.environ.get(REQUIRE_ALL) and not excuses(str(report.longrepr)):
         report.outcome = "failed"
         report.longrepr = f"skipped, but {REQUIRE_ALL} is set: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name, test by test, what this machine forbids: the run may be green, but this was not tested."""
+    left_out = [report for report in terminalreporter.getreports("skipped") if excuses(str(report.longrepr))]
+    if left_out:
+        terminalreporter.section(f"{len(left_out)} NOT TESTED HERE", sep="!", red=True, bold=True)
+    for report in left_out:
+        terminalreporter.line(f"{report.nodeid}: {not_tested(report.longrepr[2])}", red=True)
 
 
 @pytest.fixture(scope="session")
