@@ -19,6 +19,7 @@ from nimble_watch.launcher.relay import NAMES, Ending, Notes, Relay
 from nimble_watch.launcher.tap import Feed, Tap
 from nimble_watch.system import clock
 from nimble_watch.system.calls import path_of, sync
+from nimble_watch.system.memory import oom_kills
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Conduct:
         self.relay = Relay(stage.signals, self.notes, terminal=stage.terminal, tell=self._tell, pty=stage.pty)
         self.taps = [Tap(pipe) for pipe in stage.pipes]
         self._first = 0
+        self._killed = oom_kills()
         self._phase = ""
         self._began = (0.0, 0.0)
 
@@ -158,9 +160,15 @@ class Conduct:
             duration=round(ending.seconds, 6),
             paused=round(ending.paused, 6),
             suspended=round(ending.suspended, 3),
+            memory_kills=self._memory_kills(),
             clock_set=round(ending.clock_set, 3),
             stopped=ending.stopped or None,
         )
+
+    def _memory_kills(self) -> int:
+        """Give how many the kernel killed in our memory cgroup since this phase began, zero where it does not tell."""
+        before, self._killed = self._killed, oom_kills()
+        return max(0, (self._killed or 0) - (before or 0))
 
     def _skip(self, step: Step) -> None:
         self._edge("phase-ended", step, time=clock.now(), monotonic=time.monotonic(), result="skip", exit=None,

@@ -17,12 +17,12 @@ from nimble_watch.cleaning import clean, clean_argv, learn_secrets
 from nimble_watch.console import Console, still_billing, wants_colour
 from nimble_watch.metering import Meter
 from nimble_watch.objects import STRUCTS
+from nimble_watch.observer.causes import cause_of
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import end_of_phase, option, told_command
 from nimble_watch.observer.facts import beginning, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
-from nimble_watch.observer.makes import failed_recipe
 from nimble_watch.observer.orphan import Child
 from nimble_watch.observer.picture import FirstPicture
 from nimble_watch.observer.scribe import Scribe
@@ -282,7 +282,7 @@ class Live:
         phase, result = str(fields["phase"]), str(fields.get("result") or "error")
         at = float(fields["time"])
         if self._scribe is not None:
-            if result != "success" and (cause := failed_recipe(self._observer.state.phases.get(phase), at)) is not None:
+            if (cause := cause_of(fields, self._observer.state.phases.get(phase), at)) is not None:
                 self._scribe.append(cause)
             self._scribe.append(end_of_phase(fields))
         self._admit(self._picture.release())

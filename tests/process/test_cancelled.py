@@ -30,11 +30,13 @@ def as_a_script(command: list[str], folder: Path) -> list[str]:
     return ["bash", "-e", str(script), *command]
 
 
-def step(tmp_path: Path, shape: Callable[[list[str], Path], list[str]], ends: str) -> tuple[Job, Path]:
+def step(
+    tmp_path: Path, shape: Callable[[list[str], Path], list[str]], ends: str, kill_after: float = WAIT
+) -> tuple[Job, Path]:
     """Start a step in which we watch a script whose command logs its signals and ends on one of them, if any."""
     log = tmp_path / "log"
     child = ["bash", "-c", '"$@"; exit $?', "bash", *recorder(log, ends=ends)]
-    command = wrapped(child, "--phase", "install", "--kill-after", str(WAIT))
+    command = wrapped(child, "--phase", "install", "--kill-after", str(kill_after))
     process = start(shape(command, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     ready(log)
     return Job(process, tmp_path / "sessions"), log
@@ -92,7 +94,7 @@ def test_a_ci_that_kills_every_process_itself_leaves_a_session_for_the_next_comm
     tmp_path: Path, sessions: Path
 ) -> None:
     """Cases 13 and 14: nobody is left then who could; neither is anything of the child's."""
-    job, log = step(tmp_path, as_last_words, ends="")
+    job, log = step(tmp_path, as_last_words, ends="", kill_after=60)  # so the CI is the first to lose its patience
     until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
     child = int(log.read_text().split()[1])
     job.cancel(JENKINS, WAIT)

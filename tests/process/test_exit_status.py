@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.process.sides import PACKAGE, run, wrapped
+from tests.permissions import Permission, forbidden
+from tests.process.sides import PACKAGE, end, run, start, until, wrapped
 
 CODES = (0, 1, 2, 3, 32, 64, 121, 124, 125, 126, 127, 128, 129, 130, 137, 143, 254, 255)
 
@@ -18,6 +23,25 @@ CODES = (0, 1, 2, 3, 32, 64, 121, 124, 125, 126, 127, 128, 129, 130, 137, 143, 2
 def test_every_exit_code_is_ours(code: int) -> None:
     """Case 1."""
     assert run(wrapped(["sh", "-c", f"exit {code}"])).status == code
+
+
+@pytest.mark.parametrize("name", ["SEGV", "QUIT", "ABRT"])
+def test_a_child_that_may_leave_a_core_leaves_it_and_we_leave_none_of_our_own(name: str, tmp_path: Path) -> None:
+    """Whether one was written stands in the wait status, wherever the system puts it."""
+    command = ["sh", "-c", f"kill -{name} $$"]
+    may_dump = ["sh", "-c", 'mkdir "$0" && cd "$0" && ulimit -c unlimited && exec "$@"']
+    dumped, left = [], []
+    for folder, words in ((tmp_path / "bare", command), (tmp_path / "ours", wrapped(command))):
+        pid = os.posix_spawn("/bin/sh", [*may_dump, str(folder), *words], os.environ)
+        status = os.waitpid(pid, 0)[1]
+        assert os.WTERMSIG(status) == signal.Signals[f"SIG{name}"]
+        dumped.append(os.WCOREDUMP(status))
+        left.append(len(list(folder.glob("*core*"))))
+    if not dumped[0]:
+        limit = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        forbidden(Permission.CORE_FILE, f"the command alone left none (hard limit {limit})")
+    assert dumped == [True, False]
+    assert left[0] == left[1]
 
 
 @pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "SEGV", "ABRT", "PIPE", "USR1", "ALRM"])
@@ -32,6 +56,45 @@ def test_a_child_ended_by_a_signal_ends_us_by_the_same(name: str, tmp_path: Path
 def test_a_killed_child_ends_us_with_137_so_that_nobody_thinks_that_we_were_killed() -> None:
     """Case 3."""
     assert run(wrapped(["sh", "-c", "kill -KILL $$"])).status == 137
+
+
+@pytest.fixture
+def small_memory() -> Iterator[Path]:
+    """Make a memory cgroup of 256 MiB below our own, of version 1 or 2, where the machine lets us."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    ours = {controllers: path for _, controllers, path in lines}
+    which, place, name = ("memory", "memory", "memory.limit_in_bytes") if "memory" in ours else ("", "", "memory.max")
+    group = Path("/sys/fs/cgroup") / place / ours[which].lstrip("/") / f"nimble-watch-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        forbidden(Permission.MEMORY_CGROUP, str(error))
+    try:
+        try:
+            (group / name).write_text(str(256 << 20))
+        except OSError as error:  # version 2 may not have handed the controller down
+            forbidden(Permission.MEMORY_CGROUP, str(error))
+        yield group
+        until(lambda: not (group / "cgroup.procs").read_text(), "the end of all in the cgroup")
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.linux
+def test_a_child_killed_for_want_of_memory_is_told_as_such(small_memory: Path, tmp_path: Path, sessions: Path) -> None:
+    """The exit status is 137 all the same; the hint stands in the session."""
+    eats = "import os, sys\nwhile not os.path.exists(sys.argv[1]): pass\nall_of_it = bytearray(1 << 30)"
+    be_chosen = ["sh", "-c", 'echo 1000 > /proc/self/oom_score_adj; exec "$@"', "sh"]
+    command = [*be_chosen, sys.executable, "-S", "-c", eats, str(tmp_path / "go")]
+    inside = ["sh", "-c", f'echo $$ > {small_memory}/cgroup.procs; exec "$@"', "sh"]
+    launcher = start([*inside, *wrapped(command, "--phase", "install")])
+    until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
+    (tmp_path / "go").touch()
+    assert end(launcher) == 137
+    (path,) = sessions.glob("session-*.json")
+    session = json.loads(path.read_text())
+    assert (session["result"], session["phases"]["install"]["signal"]) == ("failure", "KILL")
+    assert "because its memory ran out" in session["phases"]["install"]["cause"]["text"]
 
 
 def test_what_cannot_be_started_ends_as_in_a_shell(tmp_path: Path) -> None:
@@ -109,6 +172,20 @@ def test_a_strangers_end_is_not_taken_for_the_childs() -> None:
     """Case 25."""
     command = wrapped(["sh", "-c", "sleep 0.3; exit 4"])
     assert run(["sh", "-c", 'sh -c "sleep 0.1; exit 1" & exec "$@"', "sh", *command]).status == 4
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", 'say "x"', "$HOME", "`id`", "new\nline", "-n", "--", "*"])
+def test_a_program_of_any_name_is_run(name: str, tmp_path: Path) -> None:
+    """Case 50: by its path, and as the word that PATH leads to it by."""
+    folder = tmp_path / f"in {name}"
+    folder.mkdir()
+    program = folder / name
+    program.write_text('#!/bin/sh\nprintf "%s|" "$0" "$@"; exit 6\n')
+    program.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    for command in ([str(program), "a b"], [name, "a b"], [f"./{name}"]):
+        bare = subprocess.run(command, capture_output=True, cwd=folder, env=environ, check=False)
+        assert run(wrapped(command), cwd=folder, env=environ) == (6, bare.stdout, b"")
 
 
 def test_arguments_arrive_as_they_were_typed() -> None:

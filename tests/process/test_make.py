@@ -145,3 +145,25 @@ def test_an_exec_inside_an_exec_is_one_session_and_the_inner_status(scribe: Scri
     assert run(wrapped(inner, package=scribe.package)).status == 7
     assert len(scribe.messages("begin")) == 1
     assert len(list((sessions / ".journal").glob("session-*"))) == 1
+
+
+def test_whatever_runs_inside_is_a_phase_of_the_one_session_and_a_repetition_has_its_number(
+    phases: Path, sessions: Path
+) -> None:
+    """Case 22: run inside run, exec inside run, run inside exec; one session, each phase by its name."""
+    ours = " ".join(nimble_watch())
+    (phases / "Makefile").write_text(
+        "install:\n"
+        f"\t+@{ours} exec -q --phase migrate -- true\n"
+        f"\t+@{ours} exec -q --phase migrate -- sh -c 'exit 0'\n"
+        f"\t+@{ours} run -q verify\n"
+        "verify:\n\t@true\n"
+    )
+    outer = [*nimble_watch(), "exec", "-q", "--phase", "whole", "--", *nimble_watch(), "run", "-q", "install", "verify"]
+    assert run(outer).status == 0
+    (path,) = sessions.glob("session-*.json")
+    session = json.loads(path.read_text())
+    assert (session["state"], session["result"]) == ("ended", "success")
+    assert sorted(session["phases"]) == ["install", "migrate", "migrate#2", "verify", "verify#2", "whole"]
+    assert {phase["result"] for phase in session["phases"].values()} == {"success"}
+    assert (sessions / "all-sessions.txt").read_text().count("SESSION:") == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.permissions import Permission, allowed
 from tests.process.scribes import Scribe
 from tests.process.sides import (
     alive,
@@ -207,6 +207,48 @@ def test_a_stopped_child_and_grandchildren_in_other_groups_are_ended_by_a_timeou
         until(partial(_gone, pid), f"the end of {pid}")
 
 
+def test_a_stopped_child_is_continued_at_its_time_limit_so_that_it_can_act_on_the_signal(
+    tmp_path: Path, alone: Path
+) -> None:
+    """Case 45: it says itself that the signal reached it, which a stopped one cannot."""
+    log = tmp_path / "log"
+    process = start(wrapped(recorder(log, ends="INT"), "--timeout", "1.5", package=alone))
+    kill(ready(log), signal.SIGSTOP)
+    assert end(process) == 124
+    assert signals(log) == ["INT"]
+
+
+_OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # glibc keeps signals 32 and 33 for itself, and its posix_spawn ignores them
+
+
+@pytest.mark.parametrize("how", ["nohup", "in the background"])
+def test_what_was_ignored_when_we_were_started_is_ignored_by_the_child(how: str, alone: Path) -> None:
+    """Cases 19 and 20: HUP under nohup, INT and QUIT behind `&` in a script, as without us."""
+    ask = ["grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"]
+    before = ["nohup"] if how == "nohup" else ["sh", "-c", '"$@" & wait $!', "sh"]
+    bare, ours = (
+        [int(mask, 16) & ~_OF_THE_C_LIBRARY for mask in run([*before, *words]).out.split()[1::2]]
+        for words in (ask, wrapped(ask, package=alone))
+    )
+    assert ours == bare
+    ignored = bare[1]
+    expected = (signal.SIGHUP,) if how == "nohup" else (signal.SIGINT, signal.SIGQUIT)
+    assert all(ignored >> (number - 1) & 1 for number in expected)
+
+
+def test_one_within_another_passes_a_signal_on_once(tmp_path: Path, alone: Path) -> None:
+    """Case 22, without a terminal: two of us, each child leads a group of its own."""
+    log = tmp_path / "log"
+    inner = [*nimble_watch(alone), "exec", "-q", "--", *recorder(log, ends="USR1")]
+    process = start(wrapped(inner, package=alone))
+    ready(log)
+    for name in ("INT", "TERM", "USR2", "USR1"):
+        kill(-process.pid, signal.Signals[f"SIG{name}"])
+        until(says(log, name), name)
+    assert end(process) == 3
+    assert signals(log) == ["INT", "TERM", "USR2", "USR1"]
+
+
 def test_the_observer_may_ask_for_the_phase_to_be_stopped(scribe: Scribe, monkeypatch: pytest.MonkeyPatch) -> None:
     """DESIGN section 3: one of the two things that flow back."""
     monkeypatch.setenv("NIMBLE_WATCH_SCRIBE_DOES", "stop")
@@ -215,15 +257,13 @@ def test_the_observer_may_ask_for_the_phase_to_be_stopped(scribe: Scribe, monkey
 
 
 @pytest.mark.linux
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode != 0,
-    reason="this machine lets nobody make a PID namespace",
-)
 def test_as_the_first_process_of_a_container_we_forward_reap_and_end_with_the_status(
     tmp_path: Path, alone: Path
 ) -> None:
     """Case 23."""
-    inside = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+    namespace = ("--pid", "--fork", "--kill-child", "--mount-proc", "--")
+    ways = (("unshare", *namespace), ("unshare", "--map-root-user", *namespace))
+    inside = allowed(Permission.PID_NAMESPACE, *ways)
     assert run([*inside, *wrapped(["sh", "-c", "exit 7"], package=alone)]).status == 7
     assert run([*inside, *wrapped(["sh", "-c", "kill -TERM $$"], package=alone)]).status == 128 + signal.SIGTERM
     orphans = "for i in 1 2 3; do sh -c 'sleep 0.1 &'; done; sleep 0.5; grep -l '^State:.Z' /proc/[0-9]*/status; exit 0"
