@@ -203,8 +203,9 @@ class Relay:
         gone = self.pty.has_ended if self.pty is not None else has_ended
         if self._child and not self._ending.stopped and not gone(self._child):
             self._ending.stopped = why
-            self._ending.cancelled = self._ending.cancelled or why == "cancellation"
-            if why == "cancellation" and self._told:  # by the same cancel, as a CI tells us and our parent
+            told = self._ending.cancelled
+            self._ending.cancelled = told or why == "cancellation"
+            if why == "cancellation" and told:  # by the same cancel: a CI, or a window that closes, ends our parent too
                 self._next, self._next_at = self._told, time.monotonic() + self._grace
             else:
                 self._escalate()
@@ -249,14 +250,14 @@ class Relay:
         return None if self.terminal else self._child
 
     def _next_signal(self, deadline: float | None) -> Came | None:
-        return next_signal(self.signals.taken, deadline, terminal=self.terminal)
+        return next_signal(self.signals.taken, deadline, terminal=self.terminal or self.pty is not None)
 
     def _read_notes(self) -> None:
         while self.notes.box:
             what, value = self.notes.box.popleft()
             if what == "parent-gone":
-                self._ending.cancelled = True
                 self.stop("cancellation")
+                self._ending.cancelled = True
             elif what == "stop":
                 self._asked_to_stop_it(*value)
             else:

@@ -39,7 +39,7 @@ from nimble_watch.launcher.monitor import (
 )
 from nimble_watch.launcher.start import Pipe, Signals, started
 from nimble_watch.launcher.tap import Feed, Tap
-from nimble_watch.system.calls import TELLS_SENDER
+from nimble_watch.system.calls import tell_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -330,8 +330,6 @@ class Pty:
 
     def _pass_interrupts_on(self, typed: bytes) -> None:
         r"""Tell our own group of Ctrl-C and Ctrl-\ where the child's terminal made signals of them."""
-        if not TELLS_SENDER:
-            return  # we would pass them on to the child once more
         try:
             modes = termios.tcgetattr(self._master)
             if not modes[_LFLAG] & termios.ISIG or os.tcgetpgrp(self._master) != self.child:
@@ -342,7 +340,7 @@ class Pty:
             character = modes[_CC][key]
             if character != b"\0":
                 for _ in range(typed.count(character)):
-                    os.kill(0, number)
+                    tell_group(number)
 
 
 def on_terminal() -> list[int]:

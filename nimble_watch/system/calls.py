@@ -18,11 +18,12 @@ else:
     import _signal as signal
 
 _LOOK = 0.02  # seconds between two looks where nothing can be waited for with a limit
+_PATIENCE = 0.5  # seconds for which a signal of our own may not be taken: we stand still, or wait for output
 PARENT_LOOK = None if hasattr(os, "pidfd_open") else 0.25
 """Seconds between two looks whether our parent is still there; None where the system tells us."""
 
-TELLS_SENDER = hasattr(signal, "sigwaitinfo")
-"""Whether a signal of our own can be told from that of others."""
+_sent: set[int] = set()
+"""Signals to our own group of which ours has not come yet, where a signal does not tell its sender."""
 _FROM_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
 _IGNORED_UNLESS_HANDLED = (signal.SIGCHLD, signal.SIGIO, signal.SIGWINCH, signal.SIGURG)
 
@@ -66,7 +67,25 @@ def next_signal(taken: frozenset[int], deadline: float | None, *, terminal: bool
             return None
         time.sleep(min(_LOOK, max(0.0, deadline - time.monotonic())))
     number = signal.sigwait(taken)
+    if number in _sent:
+        _sent.discard(number)
+        return Came(number, by_kernel=False, by_us=True)
     return Came(number, by_kernel=terminal and number in _FROM_TERMINAL and _in_foreground())
+
+
+def tell_group(number: int) -> None:
+    """Send a blocked signal to our whole group; the one that comes to us, too, is known for ours (`Came.by_us`).
+
+    Where signals do not tell their sender, one is sent after the other has come: equal ones that wait become one.
+    """
+    if not hasattr(signal, "sigwaitinfo"):
+        give_up = time.monotonic() + _PATIENCE
+        while number in _sent and time.monotonic() < give_up:
+            time.sleep(_LOOK)
+        # One that waits already is somebody else's, is to count, and becomes one with ours.
+        if number not in signal.sigpending() and signal.getsignal(number) is not signal.SIG_IGN:
+            _sent.add(number)
+    os.kill(0, number)
 
 
 def _in_foreground() -> bool:

@@ -128,6 +128,24 @@ def test_when_our_parent_is_killed_the_child_is_told_to_stop(tmp_path: Path, scr
     assert scribe.messages("phase-ended")[0]["result"] == "cancellation"
 
 
+def test_a_child_that_cleans_up_after_a_hang_up_is_not_told_again_because_our_parent_went_too(
+    tmp_path: Path, alone: Path
+) -> None:
+    """Cases 11 and 14: a window that closes takes the shell with it, and INT would cut the child's clean-up short."""
+    log = tmp_path / "log"
+    waits = "while kill -0 $(cat parent); do sleep 0.05; done 2>&-; sleep 0.5; echo cleaned >> log; exit 3"
+    program = f"trap '{waits}' HUP; echo ready > log; while :; do sleep 0.05; done"
+    command = wrapped(["bash", "-c", program], "--kill-after", "30", package=alone)
+    parent = start(["bash", "-c", 'echo $$ > parent; "$@"; echo not reached', "bash", *command], cwd=tmp_path)
+    until(says(log, "ready"), "the child's start")
+    (ours,) = (child.pid for child in psutil.Process(parent.pid).children())
+    kill(ours, signal.SIGHUP)
+    kill(parent.pid, signal.SIGKILL)
+    end(parent)
+    until(lambda: not alive(ours), "our end")
+    assert log.read_text() == "ready\ncleaned\n"
+
+
 def test_in_the_background_of_a_script_and_under_nohup_we_outlive_our_parent_as_the_child_would(
     tmp_path: Path, alone: Path
 ) -> None:
