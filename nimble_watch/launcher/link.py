@@ -19,6 +19,7 @@ from nimble_watch.launcher.relay import Notes
 from nimble_watch.launcher.tap import Feed
 from nimble_watch.system import clock
 from nimble_watch.system.calls import PARENT_LOOK, open_descriptors, spawn_apart, watch_process
+from nimble_watch.system.tree import effort
 
 _MOST_UNSENT = 8 * 1024 * 1024
 
@@ -34,6 +35,7 @@ class Link:
         self.lost = True
         self.feed: Feed | None = None
         self.started = time.monotonic()
+        self._effort = 0
         self._socket: Any = None
         self._theirs: Any = None
         self._unsent = bytearray()
@@ -93,6 +95,16 @@ class Link:
     def wait_seconds(self) -> float:
         """How long to wait for the observer to finish: it may still be importing what it needs."""
         return 2.0 if self.ready else max(2.0, 10.0 - (time.monotonic() - self.started))
+
+    def works(self) -> bool:
+        """Tell whether the observer has done something since the last look, or would if the machine let it.
+
+        On a machine with too much to do it may need many times its two seconds; one that hangs does nothing.
+        """
+        if self.process is None:
+            return False
+        before, (self._effort, wanting) = self._effort, effort(self.process)
+        return wanting or self._effort > before
 
     def end(self, *, patient: bool) -> None:
         """Let go of the observer: one that has not finished in time is killed, so that it holds no pipe of the caller.

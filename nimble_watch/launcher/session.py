@@ -30,6 +30,8 @@ else:
 VERSION = 1
 _CLOSED_AT_ONCE = 3  # a command is not held up by what others left behind; the next one closes more
 _A_MOMENT = 0.1  # a CI that tells every process by itself tells the child a moment before us
+_SLOW = 20.0  # seconds that an observer has to finish as long as it works
+_LOOK = 0.25  # seconds between two looks whether it does
 _GRACE = 10.0  # between INT, TERM and KILL, unless --kill-after says otherwise
 
 
@@ -240,7 +242,7 @@ class Conduct:
             self.link.tell("finish", result=ending.result, leave_open=leave_open)
             if self.link.feed is not None:
                 self.link.feed.close(0.2)
-            self.relay.wait(lambda: self.link.finished or self.link.lost, self.link.wait_seconds())
+            self._await_observer()
             self.link.end(patient=self.relay.hurried)
             if self.stage.pty is not None:  # not before: the observer's last lines go through it
                 self.stage.pty.finish(lambda done: self.relay.wait(done, None))
@@ -252,6 +254,14 @@ class Conduct:
         if ending.signal is not None and not ending.stopped and ending.signal != signal.SIGKILL:
             die_by(ending.signal)
         os._exit(ending.status)
+
+    def _await_observer(self) -> None:
+        """Let the observer finish: for a moment, and longer only while it works on a machine that is slow."""
+        link, relay = self.link, self.relay
+        last = time.monotonic() + _SLOW
+        done = relay.wait(lambda: link.finished or link.lost, link.wait_seconds())
+        while not done and not relay.hurried and link.works() and time.monotonic() < last:
+            done = relay.wait(lambda: link.finished or link.lost, _LOOK)
 
     def _keep_edges(self, ending: Ending, *, leave_open: bool) -> None:
         """Write to the journal what the observer may not have written, and have the session closed."""

@@ -45,8 +45,8 @@ _INBOX = 8192
 _BATCH = 512
 _LATE = 0.25
 """Seconds for which a failed phase's last words from the cluster are waited for before it is judged."""
-_FINISH = 1.5
-"""Seconds that ending may take: the launcher waits two."""
+_FINISH = 20.0
+"""Seconds that ending may take: the launcher waits as long if we work, and ends one that hangs far sooner."""
 _CONSOLE = 0.4
 _GRACE = 10.0
 _DELIBERATE = ("cancellation", "timeout")

@@ -16,6 +16,8 @@ else:
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _COLUMNS = "pid=,ppid=,pgid=,stat=,lstart="
 _LEAST_COLUMNS = 5
+_USER, _SYSTEM, _STARTED = 11, 12, 19
+"""Places of fields in /proc/PID/stat, counted from the state."""
 
 
 def below(roots: set[int], group: int | None) -> dict[int, tuple[str, bool]]:
@@ -49,6 +51,24 @@ def is_stopped(pid: int) -> bool:
     """Tell whether a process is stopped."""
     line = _some([pid]).get(pid)
     return line is not None and line.stopped
+
+
+def effort(pid: int) -> tuple[int, bool]:
+    """Give a process's work so far (clock ticks), and whether it runs or waits for a processor or a disk just now.
+
+    (0, False) where nothing tells: of one that has ended, and without /proc.
+    """
+    ticks, wanting = 0, False
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return 0, False
+    for thread in threads:
+        fields = _stat(f"{pid}/task/{thread}")
+        if len(fields) > _STARTED:
+            ticks += int(fields[_USER]) + int(fields[_SYSTEM])
+            wanting = wanting or fields[0] in ("R", "D")
+    return ticks, wanting
 
 
 def send_all(number: int, roots: set[int], group: int | None) -> dict[int, str]:
@@ -102,12 +122,20 @@ def _some(pids: list[int] | dict[int, str]) -> dict[int, _Line]:
 def _read(pid: int) -> _Line | None:
     """Read a process's line in /proc (proc_pid_stat(5)); none if it is gone, or ended and not collected yet."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(1024).decode("ascii", "replace").rpartition(")")[2].split()
-        state, parent, group, started = fields[0], fields[1], fields[2], fields[19]
+        fields = _stat(str(pid))
+        state, parent, group, started = fields[0], fields[1], fields[2], fields[_STARTED]
         return None if state in ("Z", "X") else _Line(parent, group, state, started)
-    except (OSError, IndexError, ValueError):
+    except (IndexError, ValueError):
         return None
+
+
+def _stat(whose: str) -> list[str]:
+    """Read the fields behind the name of a process, or thread; none if it is gone."""
+    try:
+        with open(f"/proc/{whose}/stat", "rb", buffering=0) as file:
+            return file.read(1024).decode("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _asked(*which: str) -> dict[int, _Line]:

@@ -2,8 +2,9 @@
 
 Copied into a copy of the package as its `observer` module.  NIMBLE_WATCH_SCRIBE names the folder to write to, and
 NIMBLE_WATCH_SCRIBE_DOES what else to do: `hang` (never read, never finish), `crash` (raise at once), `slow` (leave the
-output unread until told to finish), `deaf` (say ready, then nothing more), or ask for a phase's end: `stop` (of each),
-`stop-first` (of the first), `stop-late` (of one that has ended), `stop-signalled` (of one that a person ends already).
+output unread until told to finish), `toil` (finish only after more work than an idle one is given time for), `deaf`
+(say ready, then nothing more), or ask for a phase's end: `stop` (of each), `stop-first` (of the first), `stop-late` (of
+one that has ended), `stop-signalled` (of one that a person ends already).
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import socket
 import struct
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+TOIL = 3.0
+"""Seconds of a processor's time; the launcher waits two for one that does nothing."""
 HEADER = struct.Struct("<BxxxI")
 ASKS = {
     ("phase-started", "stop"),
@@ -61,8 +65,14 @@ def main(words: list[str]) -> int:
     if does == "slow":
         reader.start()
     reader.join()
+    _toil(TOIL if does == "toil" else 0.0)
     _say(control, type="finished", session=None)
     return 0
+
+
+def _toil(seconds: float) -> None:
+    while time.process_time() < seconds:
+        pass
 
 
 class _Asking:

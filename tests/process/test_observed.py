@@ -79,6 +79,17 @@ def test_an_observer_that_fails_changes_nothing_and_the_session_is_closed_by_ano
     assert [record["type"] for record in records(sessions, "launcher")][-1] == "session-ended"
 
 
+@pytest.mark.linux
+def test_an_observer_that_is_slow_but_works_is_waited_for_and_not_called_lost(
+    scribe: Scribe, monkeypatch: pytest.MonkeyPatch, sessions: Path
+) -> None:
+    """On a machine with too much to do it was killed after two seconds, and said to be lost."""
+    monkeypatch.setenv("NIMBLE_WATCH_SCRIBE_DOES", "toil")
+    assert run(wrapped(["sh", "-c", "exit 4"], package=scribe.package)).status == 4
+    assert scribe.closed() == []
+    assert [path.name for folder in journals(sessions) for path in folder.glob("launcher*")] == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_an_observer_killed_or_stopped_in_the_middle_changes_nothing(
     number: signal.Signals, scribe: Scribe, tmp_path: Path
