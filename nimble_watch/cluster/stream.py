@@ -57,6 +57,9 @@ class Hub(Protocol):
     def narrow(self, kind: str) -> None:
         """Watch a kind namespace by namespace instead."""
 
+    def granted(self, kind: str) -> bool:
+        """Tell whether a kind that is watched namespace by namespace may be, and so is, watched everywhere by now."""
+
     def unauthorized(self, error: StatusError, *, again: bool) -> None:
         """Refresh the credentials if that may help; `again` tells that it did not, and ends in `TryAgainError`."""
 
@@ -80,6 +83,8 @@ class Stream:
         self._failing_since: float | None = None
         self._unseen = ""
         self._done = False
+        self._asked = False
+        self._answer: urllib3.BaseHTTPResponse | None = None
         self._lines = Lines(kind)
 
     def run(self) -> None:
@@ -89,9 +94,20 @@ class Stream:
         while not self._done and not self._hub.stopped.is_set():
             keep_trying(self._attempt, self._hub.stopped, least=settings.backoff_least, most=settings.backoff_most)
 
+    def end(self) -> None:
+        """End: what it watches is watched otherwise."""
+        self._done = True
+        if (answer := self._answer) is not None:
+            self._hub.connection.wake(answer)
+
     # -- one attempt ---------------------------------------------------------------------------------------------------
 
     def _attempt(self) -> None:
+        # A right that was granted meanwhile is noticed whenever the watch begins anew: nobody asks at other times.
+        if self._done or (self.namespace and self._asked and self._hub.granted(self.kind)):
+            self._done = True
+            return
+        self._asked = True
         began = time.monotonic()
         try:
             if self._version:
@@ -114,7 +130,7 @@ class Stream:
                 raise TryAgainError("the watch ended as soon as it had begun")
 
     def _unreachable(self, reason: str, began: float) -> None:
-        if self._hub.stopped.is_set():
+        if self._done or self._hub.stopped.is_set():
             return
         healthy = time.monotonic() - began > _HEALTHY
         if self._failing_since is None:
@@ -240,6 +256,7 @@ class Stream:
         )
         self._fine()
         count = 0
+        self._answer = answer
         try:
             for lines in blocks(answer):
                 count += len(lines)
@@ -249,6 +266,7 @@ class Stream:
         else:
             answer.release_conn()
         finally:
+            self._answer = None
             if not answer.closed:
                 answer.close()
         if uids is not None and not hub.stopped.is_set():

@@ -179,6 +179,12 @@ class Connection:
             f"the API server {what}", where=f"{self.access.server}, context {self.access.context}", advise=advise
         )
 
+    def wake(self, answer: urllib3.BaseHTTPResponse) -> None:
+        """End the connection of an answer, waking the thread that reads it."""
+        connected = getattr(answer.connection, "sock", None)
+        if connected is not None:
+            _wake(connected)
+
     def close(self) -> None:
         """End every connection, waking the threads that read from them."""
         with self._lock:

@@ -66,7 +66,8 @@ class Watches:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._namespaces: list[str] = []
-        self._narrow: list[str] = []
+        self._narrow: dict[str, float] = {}
+        self._streams: dict[str, list[Stream]] = {}
         self._beyond: list[str] = []
         self._missing: set[str] = set()
         self._last_answer: float | None = None
@@ -147,6 +148,8 @@ class Watches:
 
         with self._lock:
             if not self.stopped.is_set():
+                if namespace:
+                    self._streams.setdefault(kind, []).append(stream)
                 self._threads.append(spawn(f"{kind} {namespace}".strip(), run))
 
     def widen(self, namespace: str) -> None:
@@ -224,12 +227,36 @@ class Watches:
     def narrow(self, kind: str) -> None:
         """Watch a kind namespace by namespace from now on."""
         with self._lock:
-            self._narrow.append(kind)
+            self._narrow[kind] = self._not_before()
             namespaces, beyond = list(self._namespaces), list(self._beyond)
         for namespace in namespaces:
             self._begin(kind, namespace)
         for namespace in beyond:
             self._too_many(kind, namespace)
+
+    def granted(self, kind: str) -> bool:
+        """Ask, seldom, whether a kind may be seen everywhere by now; then it is watched so, and no more piecemeal."""
+        with self._lock:
+            if kind not in self._narrow:
+                return True
+            if time.monotonic() < self._narrow[kind]:
+                return False
+            self._narrow[kind] = self._not_before()
+        try:
+            self.connection.get(RESOURCES[kind].path(""), {"limit": 1}, read_timeout=20).close()
+        except (StatusError, UnreachableError, ConfigError):
+            return False
+        with self._lock:
+            if self._narrow.pop(kind, None) is None:
+                return True
+            streams = self._streams.pop(kind, [])
+        self._begin(kind, "")
+        for stream in streams:
+            stream.end()
+        return True
+
+    def _not_before(self) -> float:
+        return time.monotonic() + self.settings.forbidden_pause
 
     def skip(self, kind: str, count: int) -> None:
         """Count objects that could not be decoded."""

@@ -265,6 +265,38 @@ def test_a_right_that_is_missing_is_told_once_and_noticed_when_granted(tmp_path:
             assert [one.namespace for one in inbox.unseen()] == ["", "nim"]
 
 
+def test_a_right_to_all_namespaces_that_is_granted_later_is_noticed_when_the_watch_begins_anew(tmp_path: Path) -> None:
+    granted, again = threading.Event(), threading.Event()
+    everywhere = first("a", "b")
+
+    def pods(request: Request) -> None:
+        if request.path == "/api/v1/pods" and not granted.is_set():
+            request.status(403, "pods is forbidden")
+        elif request.path == "/api/v1/pods" and not request.watching:
+            request.body({"metadata": {"resourceVersion": "5"}, "items": []})
+        elif request.path == "/api/v1/pods":
+            everywhere(request)
+        elif request.path.startswith("/api/v1/namespaces/one/"):
+            request.picture(pod("a"))
+            again.wait(15)
+            request.end()
+        else:
+            first("b")(request)
+
+    with watched(tmp_path, pods, namespaces=("one", "two")) as (api, inbox, _watcher):
+        inbox.until(lambda _: len(inbox.synced()) == 2)
+        asked = len(api.of_pods())
+        assert len([request for request in api.of_pods() if request.path == "/api/v1/pods"]) == 1, "nobody polls"
+        granted.set()
+        again.set()
+        inbox.until(lambda _: any(one.namespace == "" for one in inbox.synced()))
+        eventually(lambda: not [one for one in threading.enumerate() if one.name.endswith(("Pod one", "Pod two"))])
+        assert [one.namespace for one in inbox.unseen()] == [""]
+        assert inbox.lost() == []
+        later = [request.path for request in api.of_pods()[asked:]]
+        assert "/api/v1/namespaces/two/pods" not in later, "what was watched there has ended, and is not begun anew"
+
+
 def test_nodes_have_no_namespaces_to_fall_back_to(tmp_path: Path) -> None:
     def others(request: Request) -> None:
         if request.resource == "nodes":
