@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -16,6 +16,10 @@ from nimble_watch.objects import Ref
 
 if TYPE_CHECKING:
     from nimble_watch.state import ClusterState
+
+
+SaidBy = Literal["cluster", "output"]
+"""Where words came from: the API server, or what the phase's command wrote."""
 
 
 class Verdict(StrEnum):
@@ -35,10 +39,10 @@ class Finding(Struct, frozen=True, kw_only=True):
     """What is wrong with one object, why, and what to do.
 
     `since` and `deadline` are seconds since the epoch on the API server's clock; a `deadline` is when a grace or a
-    budget ends.  `evidence` is the cluster's own sentence, unabridged; `summary`, `cause` and `fix` are ours, one plain
-    sentence each; `command` is the next command to type, or empty.  `because` names objects that this one suffers from
-    (a node, a claim, a ReplicaSet that could not create the pod), nearest first, for the search of the root cause.
-    `wants_log` asks for the last lines of that container; `signature` tells two causes of one kind apart.
+    budget ends.  `evidence` is the sentence of whoever `said_by` names, unabridged; `summary`, `cause` and `fix` are
+    ours, one plain sentence each; `command` is the next command to type, or empty.  `because` names objects that this
+    one suffers from (a node, a claim, a ReplicaSet that could not create the pod), nearest first, for the search of the
+    root cause.  `wants_log` asks for the last lines of that container; `signature` tells two causes of one kind apart.
     """
 
     subject: Ref
@@ -55,6 +59,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     because: tuple[Ref, ...] = ()
     wants_log: bool = False
     signature: str = ""
+
+    @property
+    def said_by(self) -> SaidBy:
+        """Whose words the evidence is: of a phase itself nothing is known but its command's output."""
+        return "output" if self.subject.kind == "Phase" else "cluster"
 
 
 class LookAgain(Struct, frozen=True):

@@ -46,7 +46,7 @@ def obstacle_block(obstacle: Obstacle, *, now: float, cost: str) -> list[str]:
     finding = obstacle.finding
     count = f" ({obstacle.count} times)" if obstacle.count > 1 else ""
     lines = [f"{obstacle.kind}: {one_line(finding.summary)}{count}"]
-    lines += [_row("cluster", finding.evidence)] if finding.evidence else []
+    lines += [_row(finding.said_by, finding.evidence)] if finding.evidence else []
     lines += [_row("cause", finding.cause)] if finding.cause else []
     for symptom in obstacle.symptoms[:3]:
         lines.append(_row("hence", f"{symptom.kind} of {symptom.subject}"))

@@ -50,7 +50,7 @@ def kept(obstacle: Obstacle, meter: Meter, offset: float) -> Kept:
         fix=clean_lines(finding.fix),
         suggested_fix=clean_lines(finding.fix),
         command=clean_lines(finding.command) or None,
-        evidence=clean_lines(finding.evidence),
+        evidence=clean_lines(finding.evidence) or None,
         timestamp=stamp(milliseconds(obstacle.opened - offset)),
         verdict=obstacle.verdict.value,
         source="watched",

@@ -127,7 +127,7 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
     yield cut(f"  {number}. {kind} in {obstacle.phase or 'an unknown phase'}{subject}{repeated}", view.width)
     for label, text in (
         ("what", obstacle.description),
-        ("cluster", obstacle.evidence),
+        (obstacle.said_by, obstacle.evidence),
         ("cause", obstacle.root_cause),
         ("fix", obstacle.fix),
     ):

@@ -47,7 +47,7 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
         verdict=Verdict.TERMINAL,
         summary=f"phase {subject.name} failed ({how})",
         cause=f"The command of phase {subject.name} ended with {how}; {_unexplained(state)}.",
-        evidence=telling(phase.lines) or how,
+        evidence=telling(phase.lines),
         fix="Read what the command printed last.",
         command="",
         since=ended.at,

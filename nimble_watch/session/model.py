@@ -117,6 +117,11 @@ class Obstacle(Struct, kw_only=True):
     unknown: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def said_by(self) -> str:
+        """Where the evidence is from: `cluster`, or `output`, which is all that is known of a phase itself."""
+        return "output" if (self.subject or "").startswith("phase ") else "cluster"
+
 
 class Taken(Struct, kw_only=True):
     """A part of a node, 0 to 1, that a pod of the session held for a while (`end_ms` null: still)."""

@@ -51,7 +51,7 @@ def test_a_person_sees_what_is_wrong_why_what_to_type_and_whether_waiting_helps(
 ) -> None:
     one, wanted = played[kind, "raises"], SHOWN[kind]
     block = opened(one, kind)
-    assert wanted.says in block.rows["cluster"], "the cluster's own sentence"
+    assert wanted.says in block.rows[wanted.said_by], "their own sentence, and whose it is"
     assert block.rows["cause"]
     assert block.rows["do"]
     assert wanted.type in block.rows.get("type", "")

@@ -32,7 +32,7 @@ def test_a_phase_that_fails_for_no_known_cause_is_told_and_kept_with_its_last_wo
     told = done.err.decode()
     assert told.startswith("fatal: no such thing\n")
     assert all(line.startswith("nimble-watch: ") for line in told.splitlines()[1:])
-    assert "nimble-watch:   cluster  fatal: no such thing\n" in told
+    assert "nimble-watch:   output   fatal: no such thing\n" in told
     (session,) = sessions_in(sessions)
     assert (session["result"], session["state"]) == ("failure", "ended")
     (obstacle,) = session["obstacles"]

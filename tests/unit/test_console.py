@@ -11,6 +11,7 @@ import time
 import tty
 from collections.abc import Iterator
 
+import msgspec
 import pyte
 import pytest
 
@@ -210,6 +211,13 @@ def test_an_obstacle_is_told_in_the_order_in_which_it_is_needed() -> None:
         "  waiting  does not help: somebody must change something",
         "  cost     $2.00 per hour while it stands",
     ]
+
+
+def test_what_the_phase_itself_printed_is_not_put_into_the_cluster_s_mouth() -> None:
+    told = obstacle(Verdict.TERMINAL)
+    told.finding = msgspec.structs.replace(told.finding, subject=Ref("Phase", "", "install", "phase/install"))
+    lines = obstacle_block(told, now=T0 + 1, cost="")
+    assert lines[1] == "  output   Failed to pull image: not found"
 
 
 @pytest.mark.parametrize(

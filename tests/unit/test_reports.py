@@ -147,6 +147,14 @@ def test_a_summary_says_what_failed_why_what_it_cost_and_what_to_do() -> None:
     assert shown("summary", full_session()) == (Path(__file__).parent / "summary.txt").read_text()
 
 
+def test_a_summary_says_whose_words_are_quoted() -> None:
+    session = full_session()
+    (stuck,) = session.obstacles
+    assert "     cluster    Failed to pull" in shown("summary", session)
+    stuck.subject = "phase install"
+    assert "     output     Failed to pull" in shown("summary", session)
+
+
 def test_a_summary_fits_80_columns_and_its_commands_can_still_be_copied() -> None:
     lines = shown("summary", full_session()).splitlines()
     assert [line for line in lines if len(line) > 80] == []

@@ -238,6 +238,13 @@ def test_a_phase_that_failed_is_told_with_the_line_above_makes_echo() -> None:
     assert (finding.verdict, finding.evidence) == (Verdict.TERMINAL, "Error: chart nim not found")
     assert finding.summary == "phase install failed (exit status 1)"
     assert finding.cause.endswith("nothing seen in the cluster explains it.")
+    assert finding.said_by == "output"
+
+
+def test_a_phase_of_whose_output_nothing_is_known_is_given_no_words() -> None:
+    world = World()
+    (finding,) = world.ask("phase-failed", world.phase())
+    assert (finding.evidence, finding.summary) == ("", "phase install failed (exit status 1)")
 
 
 def test_a_cluster_that_was_never_seen_is_not_said_to_explain_nothing() -> None:

@@ -9,20 +9,22 @@ from dataclasses import dataclass, field
 from nimble_watch.rules import all_rules
 
 _HEAD = re.compile(r"([a-z]+(?:-[a-z]+)+): (.+)")
-_ROW = re.compile(r"  (cluster|cause|hence|do|type|waiting|cost) +(\S.*)")
+_ROW = re.compile(r"  (cluster|output|cause|hence|do|type|waiting|cost) +(\S.*)")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What must be there: a part of the cluster's own sentence, and of the command to type next.
+    """What must be there: a part of the sentence that somebody else said, and of the command to type next.
 
-    `shape` is that of the GPU node which the case's pod holds, of which there is to be a price.
+    `said_by` is who said it; `shape` is that of the GPU node which the case's pod holds, of which there is to be a
+    price.
     """
 
     says: str
     type: str
     verdicts: tuple[str, ...] = ("grace", "terminal")
     shape: str = ""
+    said_by: str = "cluster"
 
 
 _A10, _A10_PAIR, _H100 = "VM.GPU.A10.1", "VM.GPU.A10.2", "BM.GPU.H100.8"
@@ -31,7 +33,7 @@ SHOWN = {
     "affinity-mismatch": Shown("didn't match Pod's node affinity/selector", "kubectl get nodes -L gpu"),
     "crash-loop": Shown("exit code 1", "logs pod/nim-", shape=_H100),
     "gpu-insufficient": Shown("1 Insufficient nvidia.com/gpu", "kubectl get pods -A -o wide"),
-    "helm-timeout": Shown("context deadline exceeded", "kubectl get pods", ("terminal",)),
+    "helm-timeout": Shown("context deadline exceeded", "kubectl get pods", ("terminal",), said_by="output"),
     "image-auth": Shown("unauthorized: authentication required", "create secret docker-registry", shape=_H100),
     "image-not-found": Shown("image-not-found-raises:1.0.0: not found", "describe pod/nim-", shape=_H100),
     "init-failed": Shown("exit code 1", "-c fetch", shape=_H100),
@@ -40,7 +42,7 @@ SHOWN = {
     ),
     "node-not-ready": Shown("Kubelet stopped posting node status.", "kubectl describe node/", shape=_A10),
     "oom-killed": Shown("OOMKilled", "logs pod/nim-", shape=_H100),
-    "phase-failed": Shown('deployments.apps "nim" not found', "", ("terminal",)),
+    "phase-failed": Shown('deployments.apps "nim" not found', "", ("terminal",), said_by="output"),
     "pod-security": Shown('violates PodSecurity "restricted:latest"', "kubectl get namespace", ("terminal",)),
     "progress-deadline": Shown("has timed out progressing", "describe deployment/nim"),
     "pull-secret-missing": Shown(
