@@ -83,28 +83,52 @@ def ci_facts(environ: Mapping[str, str]) -> dict[str, Any] | None:
 
 def vcs_facts(folder: Path) -> dict[str, Any] | None:
     """Give branch and revision of the git checkout that holds a folder, read without starting git; else None."""
+    git, head = _checkout(folder) or (None, "")
+    if git is None:
+        return None
+    reference = head.partition("ref: ")[2]
+    branch = reference.removeprefix("refs/heads/") or None
+    return {
+        "branch": clean(branch, limit=_MOST) if branch else None,
+        "revision": _revision(git, reference) if reference else clean(head, limit=_MOST),
+    }
+
+
+def remote_name(folder: Path) -> str | None:
+    """Give the name of the repository that the checkout which holds a folder was cloned from; None if there is none."""
+    git, _ = _checkout(folder) or (None, "")
+    try:
+        settings = "" if git is None else (_common(git) / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r'(?m)^\[remote "origin"\][^\[]*?^\s*url\s*=\s*(\S+)', settings)
+    name = re.split(r"[/:\\]", found[1].rstrip("/"))[-1].removesuffix(".git") if found else ""
+    return clean(name, limit=_MOST) or None
+
+
+def _checkout(folder: Path) -> tuple[Path, str] | None:
+    """Give the git folder of the checkout that holds a folder, and what its HEAD says."""
     for parent in (folder, *folder.parents):
         git = parent / ".git"
         try:
             if git.is_file():  # a worktree or submodule: the file says where
                 git = (parent / git.read_text(encoding="utf-8").partition("gitdir:")[2].strip()).resolve()
-            head = (git / "HEAD").read_text(encoding="utf-8").strip()
+            return git, (git / "HEAD").read_text(encoding="utf-8").strip()
         except OSError:
             continue
-        reference = head.partition("ref: ")[2]
-        branch = reference.removeprefix("refs/heads/") or None
-        return {
-            "branch": clean(branch, limit=_MOST) if branch else None,
-            "revision": _revision(git, reference) if reference else clean(head, limit=_MOST),
-        }
     return None
 
 
-def _revision(git: Path, reference: str) -> str | None:
+def _common(git: Path) -> Path:
+    """Give the git folder that a worktree shares with the others."""
     try:
-        common = git / (git / "commondir").read_text(encoding="utf-8").strip()
+        return git / (git / "commondir").read_text(encoding="utf-8").strip()
     except OSError:
-        common = git
+        return git
+
+
+def _revision(git: Path, reference: str) -> str | None:
+    common = _common(git)
     for path, pattern in (
         (common / reference, r"([0-9a-f]{40,64})\s*\Z"),
         (common / "packed-refs", rf"(?m)^([0-9a-f]{{40,64}}) {re.escape(reference)}$"),

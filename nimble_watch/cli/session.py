@@ -19,6 +19,8 @@ from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
 from nimble_watch.cli._listing import OUTPUTS, choose
 from nimble_watch.cli._listing import configure as configure_listing
+from nimble_watch.cli._sharing import bring, send
+from nimble_watch.cli._sharing import configure as configure_sharing
 from nimble_watch.cli.events import EVENTS, end, performance
 from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
@@ -81,6 +83,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     put.add_argument("--to", metavar="DIR", help="where to (default: archive in the folder of the sessions)")
     for room in (pruned, put):
         configure_keeping(room)
+    pushed = add(
+        "push",
+        "send sessions that have ended to the store that a team shares",
+        lambda given: send(given, _folder(given)),
+    )
+    configure_sharing(pushed, sending=True)
+    pulled = add(
+        "pull",
+        "bring what others sent there: read-only, beside the sessions of this machine",
+        lambda given: bring(given, _folder(given)),
+    )
+    configure_sharing(pulled, sending=False)
 
 
 def main(arguments: argparse.Namespace) -> int:

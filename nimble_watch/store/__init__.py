@@ -1,8 +1,8 @@
 """Sessions on disk: journals while one is open, the files of the user's guide at all times.
 
-`journal` appends, `sessions` begins, folds and ends, `history` reads, `retention` takes old ones away, `files` sees to
-it that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one
-warning.
+`journal` appends, `sessions` begins, folds and ends, `history` reads, `pulled` keeps those of other machines,
+`retention` takes old ones away, `files` sees to it that nothing is ever half written.  Whatever goes wrong is a
+StoreError: one sentence, which callers turn into one warning.
 """
 
 from nimble_watch.store.files import StoreError, locked, storing, write_whole
@@ -15,10 +15,12 @@ from nimble_watch.store.history import (
     load,
     load_all,
     load_stopped,
+    own_ids,
     session_ids,
     session_path,
 )
 from nimble_watch.store.journal import Journal, read_records
+from nimble_watch.store.pulled import Head, head_of, keep_pulled, read_head
 from nimble_watch.store.retention import archive, old_sessions, remove
 from nimble_watch.store.sessions import (
     as_it_ended,
@@ -38,6 +40,7 @@ from nimble_watch.store.sessions import (
 )
 
 __all__ = [
+    "Head",
     "Journal",
     "Loaded",
     "StoreError",
@@ -50,9 +53,11 @@ __all__ = [
     "close_abandoned",
     "current_id",
     "end",
+    "head_of",
     "how_closed",
     "is_open",
     "journal_folder",
+    "keep_pulled",
     "keep_reserve",
     "load",
     "load_all",
@@ -60,7 +65,9 @@ __all__ = [
     "locked",
     "make_folders",
     "old_sessions",
+    "own_ids",
     "present",
+    "read_head",
     "read_records",
     "refold",
     "remove",

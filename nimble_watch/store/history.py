@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nimble_watch.cleaning import clean
 from nimble_watch.session import SCHEMA, Session, from_document
 from nimble_watch.store.files import StoreError, storing
 from nimble_watch.store.older import settle
+from nimble_watch.store.pulled import is_pulled, pulled_path, settle_pulled, with_pulled
 
 SESSION_ID = re.compile(r"session-[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
 CURRENT = "current.json"
@@ -36,8 +38,8 @@ def check_id(session_id: str) -> str:
 
 
 def session_path(folder: Path, session_id: str) -> Path:
-    """Give the path of a session's file."""
-    return folder / f"{check_id(session_id)}.json"
+    """Give the path of a session's file, also of one that was pulled."""
+    return pulled_path(folder, check_id(session_id)) or folder / f"{session_id}.json"
 
 
 def journal_folder(folder: Path, session_id: str) -> Path:
@@ -64,7 +66,12 @@ def current_id(folder: Path) -> str | None:
 
 
 def session_ids(folder: Path) -> list[str]:
-    """Give the ids of all sessions that have a file, newest first."""
+    """Give the ids of all sessions that have a file, those that were pulled included, newest first."""
+    return sorted(with_pulled(folder, own_ids(folder)), key=_newest_first, reverse=True)
+
+
+def own_ids(folder: Path) -> list[str]:
+    """Give the ids of the sessions of this machine, newest first."""
     with storing("read", folder):
         try:
             names = [path.name.removesuffix(".json") for path in folder.glob("session-*.json")]
@@ -100,6 +107,9 @@ def load(path: Path) -> Loaded:
     if not SESSION_ID.match(session.session_id):
         problems.append(f"session_id: {session.session_id!r} is no session id; using {path.stem}")
         session.session_id = path.stem
+    if is_pulled(path):
+        session.session_id = path.stem
+        settle_pulled(session, time.time())
     settle(session, problems)
     return Loaded(path=path, session=session, problems=[f"{path.name}: {clean(problem)}" for problem in problems])
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nimble_watch.store.files import own_folder, storing, sync_folder
-from nimble_watch.store.history import current_id, is_open, session_ids, session_path
+from nimble_watch.store.history import current_id, is_open, own_ids, session_path
 
 _STAMP = re.compile(r"session-(\d{8}-\d{6})(?:-\d+)?\Z")
 
@@ -19,7 +19,7 @@ def old_sessions(folder: Path, *, keep: int | None, older_than: float | None, no
     Those that began more than `older_than` seconds before `now` (by their id, or where that tells no time by their
     file's), but for the newest `keep`; never one that is open or that current.json points to.
     """
-    names = session_ids(folder)[keep or 0 :]
+    names = own_ids(folder)[keep or 0 :]
     spared = current_id(folder)
     return [
         name

@@ -1,0 +1,151 @@
+"""Sending sessions to the store: at once after their end, and later where that failed.
+
+What is to be sent stands as an empty file in a spool (`shared/.unsent/STORE/SESSION_ID`) before it is tried, so that a
+machine that dies, or a store that does not answer, loses nothing but time.  An object of an earlier day is announced
+first and written then: a reader that finds the announcement alone looks again, one that never hears of it would not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from nimble_watch.cleaning import clean
+from nimble_watch.shared.address import Address
+from nimble_watch.shared.layout import Late, Revision, SharedError, key_of, late_key, pack, revision_of, today
+from nimble_watch.shared.patience import Patience, patience
+from nimble_watch.shared.protocol import SharedStore
+from nimble_watch.shared.settings import Common
+from nimble_watch.shared.stores import open_store
+from nimble_watch.store import StoreError, check_id, read_head, session_path, storing
+
+DEADLINE = 5.0
+"""Seconds that the end of a session may be held up by the store."""
+_UNSENT = "shared/.unsent"
+
+
+class Sent(NamedTuple):
+    """What became of a session: the revision that is in the store now, and whether it was not there before."""
+
+    session_id: str
+    revision: Revision
+    new: bool
+
+
+def spool(folder: Path, address: Address, session_ids: Iterable[str]) -> None:
+    """Note that sessions are to be sent."""
+    place = folder / _UNSENT / address.fingerprint
+    with storing("make", place):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for session_id in session_ids:
+            (place / check_id(session_id)).touch(mode=0o600)
+
+
+def spooled(folder: Path, address: Address) -> list[str]:
+    """Give the sessions that are still to be sent, oldest first."""
+    try:
+        return sorted(entry.name for entry in (folder / _UNSENT / address.fingerprint).iterdir())
+    except OSError:
+        return []
+
+
+def _done(folder: Path, address: Address, session_id: str) -> None:
+    with contextlib.suppress(OSError):  # it is sent once more then, which changes nothing
+        (folder / _UNSENT / address.fingerprint / session_id).unlink(missing_ok=True)
+
+
+def send(store: SharedStore, project: str, document: bytes, patient: Patience, *, now: float) -> tuple[Revision, bool]:
+    """Send one session's JSON as it is; gives its revision, and whether it was new to the store."""
+    head = read_head(document)
+    if head is None or not head.uid:
+        raise SharedError("it has no uid: a session of another tracker, or no session at all")
+    revision = revision_of(head.uid, head.revision, document)
+    if revision.day != today(now):
+        late = late_key(project, Late(today(now), revision))
+        patient.persist(lambda: store.put_if_absent(late, f"{key_of(project, revision)}\n".encode()), store)
+    content = pack(document)
+    return revision, patient.persist(lambda: store.put_if_absent(key_of(project, revision), content), store)
+
+
+def push(
+    folder: Path, found: Common, session_ids: Iterable[str], patient: Patience, store: SharedStore
+) -> Iterable[Sent]:
+    """Send sessions of a folder, one after the other; raises at the first that cannot be sent."""
+    for session_id in session_ids:
+        try:
+            with storing("read", session_path(folder, session_id)):
+                document = session_path(folder, session_id).read_bytes()
+        except StoreError:
+            if session_path(folder, session_id).exists():
+                raise
+            _done(folder, found.address, session_id)  # removed before it could be sent
+            continue
+        try:
+            revision, new = send(store, found.project, document, patient, now=time.time())
+        except SharedError as error:
+            raise SharedError(
+                f"{session_id} was not sent: {error.what}", where=error.where, advise=error.advise
+            ) from error
+        _done(folder, found.address, session_id)
+        yield Sent(session_id, revision, new)
+
+
+def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = DEADLINE) -> str:
+    """Send a session that has just ended, and what was left of earlier ones; says what failed, empty if nothing did.
+
+    Never takes longer than `seconds`, never raises: a store that hangs is left to itself.
+    """
+    try:
+        spool(folder, found.address, [session_id])
+    except StoreError as error:
+        return f"{error}; {session_id} is not shared"
+    failed = _within(seconds, lambda patient: _share(folder, session_id, found, patient, seconds))
+    if session_id not in spooled(folder, found.address):
+        return ""
+    later = "it is sent after the next session, or by `nimble-watch session push`"
+    return f"{session_id} is not shared yet: {failed or f'{found.address.shown} took over {seconds:.0f} s'}; {later}"
+
+
+def _share(folder: Path, session_id: str, found: Common, patient: Patience, seconds: float) -> None:
+    store = open_store(found.address, seconds)
+    before = [name for name in spooled(folder, found.address) if name != session_id]
+    for _ in push(folder, found, [session_id, *before], patient, store):
+        pass
+
+
+def share_beginning(folder: Path, document: bytes, session_id: str, found: Common, *, seconds: float = DEADLINE) -> str:
+    """Send the open marker of a session that begins, unless another command did; says what failed."""
+    try:
+        mark = folder / ".journal" / check_id(session_id) / "announced"
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return ""  # announced already, or not to be written: then its end is all that is shared
+
+    def announce(patient: Patience) -> None:
+        send(open_store(found.address, seconds), found.project, document, patient, now=time.time())
+
+    return _within(seconds, announce)
+
+
+def _within(seconds: float, job: Callable[[Patience], None]) -> str:
+    """Do a job in a thread of its own, which is left alone when time is up; gives why it failed, if that is known."""
+    failed: list[str] = []
+
+    def run() -> None:
+        try:
+            with patience(seconds) as patient:
+                job(patient)
+        except (SharedError, StoreError) as error:
+            failed.append(clean(str(error)))
+        except Exception as error:  # noqa: BLE001  whatever a store's library raises is never the child's failure
+            failed.append(f"{type(error).__name__}: {clean(str(error))}")
+
+    thread = threading.Thread(target=run, name="share", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return failed[0] if failed else ""

@@ -1,0 +1,49 @@
+"""Which store a team has, and under which name this project stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from nimble_watch.config import remote_name
+from nimble_watch.shared.address import Address, read_address
+from nimble_watch.shared.layout import SharedError, check_project
+
+STORE = "NIMBLE_WATCH_STORE"
+PROJECT = "NIMBLE_WATCH_PROJECT"
+
+
+class Common(NamedTuple):
+    """What a team has in common: the address of the store, and the project."""
+
+    address: Address
+    project: str
+
+
+def common(
+    environ: Mapping[str, str], folder: Path, *, store: str | None = None, project: str | None = None
+) -> Common | None:
+    """Give the store and the project that are in force in a folder; None if no store is.
+
+    A flag wins over the environment; a project that nobody named is called after the checkout's remote repository, so
+    that every machine's checkout means the same one, else after its folder.
+    """
+    url = store or environ.get(STORE, "").strip()
+    if not url:
+        return None
+    name = project or environ.get(PROJECT, "").strip() or _plain(remote_name(folder) or folder.name)
+    return Common(read_address(url), check_project(name))
+
+
+def needed(environ: Mapping[str, str], folder: Path, *, store: str | None, project: str | None) -> Common:
+    """Give what is in force, or say how to choose a store."""
+    found = common(environ, folder, store=store, project=project)
+    if found is None:
+        raise SharedError("no shared store is chosen", advise=f"name one with --store URL or {STORE}")
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100] or "unnamed"
