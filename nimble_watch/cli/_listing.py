@@ -46,15 +46,16 @@ def configure_choice(room: argparse.ArgumentParser) -> None:
     room.add_argument("--until", metavar="DATE", help="only those that began on this day or earlier")
 
 
-def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> list[Session]:
+def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> Iterator[Session]:
     """Give the sessions that were asked for out of all, which come newest first and are read no further than needed."""
     since = _day("--since", arguments.since)
     until = _day("--until", arguments.until)
     wanted = (session for session in sessions if _fits(session, arguments) and _within(session, since, until))
     number = arguments.number if arguments.number > 0 else None
-    if arguments.sort is None:
-        return list(islice(wanted, number))
-    order = _ORDERS[arguments.sort]
+    return islice(wanted if arguments.sort is None else _sorted(wanted, _ORDERS[arguments.sort]), number)
+
+
+def _sorted(wanted: Iterable[Session], order: Callable[[Session], Decimal | int | None]) -> Iterator[Session]:
     known: list[tuple[Decimal | int, Session]] = []
     unknown: list[Session] = []
     for session in wanted:
@@ -64,7 +65,8 @@ def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> list[S
         else:
             known.append((value, session))
     known.sort(key=lambda entry: entry[0], reverse=True)
-    return [*(session for _, session in known), *unknown][:number]
+    yield from (session for _, session in known)
+    yield from unknown
 
 
 def _fits(session: Session, arguments: argparse.Namespace) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import learn_secrets
 from nimble_watch.cli import _naming
+from nimble_watch.cli._export import configure as configure_export
+from nimble_watch.cli._export import export
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
 from nimble_watch.cli._listing import OUTPUTS, choose
@@ -77,6 +79,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("slower", "failed"),
         help="end with 1 if the newest session was slower than is usual, or failed (may be repeated)",
     )
+    exported = add("export", "sessions for other programs", lambda given: export(given, _folder(given)))
+    configure_export(exported)
     old = "old sessions; what is open is never touched, and all-sessions.txt keeps their lines"
     pruned = add("prune", f"remove {old}", lambda given: prune(given, _folder(given)))
     put = add("archive", f"move {old}", lambda given: put_away(given, _folder(given)))
@@ -153,7 +157,7 @@ show = summary
 def list_sessions(arguments: argparse.Namespace) -> int:
     """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
     folder = _folder(arguments)
-    sessions = choose(_naming.read_all(folder, session_ids(folder)), arguments)
+    sessions = list(choose(_naming.read_all(folder, session_ids(folder)), arguments))
     if arguments.output == "name":
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:

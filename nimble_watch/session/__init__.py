@@ -2,13 +2,14 @@
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
 and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
-`foreign` merges what others wrote, `reasons` says why what is unknown is.
+`foreign` merges what others wrote, `identity` tells one session from another, `reasons` says why what is unknown is.
 No side effects anywhere here: files are `store`'s business.
 """
 
 from nimble_watch.session.document import encode, encode_documents, encode_line, from_document, to_document
 from nimble_watch.session.fold import fold
 from nimble_watch.session.foreign import apply_changes, changes_between
+from nimble_watch.session.identity import uid_of
 from nimble_watch.session.model import (
     RESULTS,
     SCHEMA,
@@ -100,6 +101,7 @@ __all__ = [
     "stamp",
     "stopped",
     "to_document",
+    "uid_of",
     "waited",
     "whole_seconds",
 ]

@@ -5,7 +5,7 @@
 StoreError: one sentence, which callers turn into one warning.
 """
 
-from nimble_watch.store.files import StoreError, locked, storing, write_whole
+from nimble_watch.store.files import StoreError, locked, replacing, storing, write_whole
 from nimble_watch.store.history import (
     Loaded,
     check_id,
@@ -71,6 +71,7 @@ __all__ = [
     "read_records",
     "refold",
     "remove",
+    "replacing",
     "restore",
     "result_of",
     "session_ids",

@@ -68,14 +68,18 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
-    """Replace a file by a new one in one step: a reader, and a crash, see the old one or the new one."""
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True, mode: int = 0o600) -> Iterator[int]:
+    """Give a descriptor to write to that takes the file's place in one step at the end of the block.
+
+    A reader, and a crash, see the old file or the new one; if the block fails the old one stays.
+    """
     temp = _temporary(path)
     with storing("write", path):
         try:
             fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
             try:
-                _write_all(fd, content)
+                yield fd
                 if durable:
                     os.fsync(fd)
             finally:
@@ -83,10 +87,16 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True, mode: int =
             temp.replace(path)
             if durable:
                 sync_folder(path.parent)
-        except OSError:
+        except BaseException:
             with contextlib.suppress(OSError):
                 temp.unlink()
             raise
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
+    """Replace a file by a new one in one step: a reader, and a crash, see the old one or the new one."""
+    with replacing(path, durable=durable, mode=mode) as fd:
+        _write_all(fd, content)
 
 
 def point_link(link: Path, target: str) -> None:
