@@ -43,6 +43,11 @@ def region_name(environ: Mapping[str, str]) -> Setting:
     return setting(None, "OCI_REGION", environ)
 
 
+def store_url(environ: Mapping[str, str]) -> str:
+    """Give the address of the store that a team shares, as typed, so perhaps with a secret; empty if there is none."""
+    return environ.get("NIMBLE_WATCH_STORE", "").strip()
+
+
 def host_facts() -> dict[str, Any]:
     """Give what identifies this machine."""
     about = os.uname()

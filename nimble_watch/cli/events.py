@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from nimble_watch.claim import JOURNALS, Claim, in_the_way, make, release, sessions_directory
 from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines, learn_secrets
+from nimble_watch.cli._ended import share_later, share_now
 from nimble_watch.errors import UsageError, closest
 from nimble_watch.log import log_of
 from nimble_watch.session import (
@@ -150,10 +151,13 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
     from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts  # only a beginning
 
     make_folders(folder)
-    for closed in close_abandoned(folder):
+    ended = close_abandoned(folder)
+    for closed in ended:
         _warn(how_closed(closed))
     for left_open in in_the_way(str(folder), Claim(str(folder), None, joined=False, lock=None, warning="")):
-        close(folder, left_open)
+        if (closed_now := close(folder, left_open)) is not None:
+            ended.append(closed_now)
+    share_later(folder, ended)
     now = time.time()
     try:
         held = make(str(folder), now=now)
@@ -215,6 +219,7 @@ def end(folder: Path, result: str | None) -> int:
     result = result or result_of(read_records(journal_folder(folder, session_id), []))
     session = end_session(folder, session_id, session_ended(result, time=time.time()), writer=_writer())
     print(f"{session.session_id} ended: {session.result}; summary in {folder / f'summary-{session_id}.txt'}")
+    share_now(folder, session)
     return 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import learn_secrets
 from nimble_watch.cli import _naming
+from nimble_watch.cli._ended import share_later
 from nimble_watch.cli._export import configure as configure_export
 from nimble_watch.cli._export import export
 from nimble_watch.cli._keeping import configure as configure_keeping
@@ -111,7 +112,9 @@ def main(arguments: argparse.Namespace) -> int:
         current=current_id(_folder(arguments)),
         named_by_environment=os.environ.get("NIMBLE_WATCH_SESSION"),
     )
-    _naming.warn([how_closed(closed) for closed in close_abandoned(_folder(arguments))])
+    ended = close_abandoned(_folder(arguments))
+    _naming.warn([how_closed(closed) for closed in ended])
+    share_later(_folder(arguments), ended)
     run: Command = arguments.run
     return run(arguments)
 

@@ -32,6 +32,7 @@ class Link:
         self.process: int | None = None
         self.ready = False
         self.finished = False
+        self.sharing = False
         self.lost = True
         self.feed: Feed | None = None
         self.started = time.monotonic()
@@ -177,6 +178,8 @@ class Link:
         elif kind == "stop":
             why = "budget" if message.get("reason") == "budget" else "fail-fast"
             self.notes.leave("stop", (message.get("pid"), why))
+        elif kind == "sharing":
+            self.sharing = True
         elif kind == "finished":
             self.finished = True
             self.notes.leave("finished")

@@ -31,6 +31,7 @@ VERSION = 1
 _CLOSED_AT_ONCE = 3  # a command is not held up by what others left behind; the next one closes more
 _A_MOMENT = 0.1  # a CI that tells every process by itself tells the child a moment before us
 _SLOW = 20.0  # seconds that an observer has to finish as long as it works
+_SHARING = 6.0  # seconds that it has to send a saved session to a shared store, for which it takes five
 _LOOK = 0.25  # seconds between two looks whether it does
 _GRACE = 10.0  # between INT, TERM and KILL, unless --kill-after says otherwise
 
@@ -260,6 +261,8 @@ class Conduct:
         link, relay = self.link, self.relay
         last = time.monotonic() + _SLOW
         done = relay.wait(lambda: link.finished or link.lost, link.wait_seconds())
+        if not done and link.sharing and not relay.hurried:
+            done = relay.wait(lambda: link.finished or link.lost, _SHARING)
         while not done and not relay.hurried and link.works() and time.monotonic() < last:
             done = relay.wait(lambda: link.finished or link.lost, _LOOK)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
+from nimble_watch.config import store_url
 from nimble_watch.store import StoreError, close, is_open
 
 _PATIENCE = 10.0
@@ -17,6 +19,10 @@ def close_when_free(directory: str, session: str) -> int:
     while is_open(folder, session):
         try:
             if close(folder, session) is not None:
+                if store_url(os.environ):
+                    from nimble_watch.shared import share_here  # noqa: PLC0415  only where there is a store
+
+                    share_here(folder, session)  # what fails is sent with the next session; nobody reads what we say
                 return 0
         except StoreError:
             return 1

@@ -26,6 +26,7 @@ from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.orphan import Child
 from nimble_watch.observer.picture import FirstPicture
 from nimble_watch.observer.scribe import Scribe
+from nimble_watch.observer.sharing import Sharing
 from nimble_watch.observer.telling import Telling
 from nimble_watch.observer.watch import OpenWatch, Watch
 from nimble_watch.procs import Processes
@@ -67,6 +68,7 @@ class Live:
         self._console = Console(2, colour=wants_colour(2, os.environ))
         self._incoming = Incoming(control, output, self._inbox.put, self._console.mid_line)
         self._scribe: Scribe | None = None
+        self._sharing = Sharing(lambda: self._send(type="sharing"))
         self._watch: Watch | None = None
         self._begun: dict[str, Any] = {}
         self._phase = ""
@@ -213,8 +215,10 @@ class Live:
         if session:
             writer = f"observer-{os.getpid()}" if fields.get("joined") else "observer"
             self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn)
-            if not fields.get("joined"):
-                self._scribe.begin(beginning(fields, session, started))
+            begun = None if fields.get("joined") else beginning(fields, session, started)
+            if begun is not None:
+                self._scribe.begin(begun)
+            self._sharing.begin(fields, begun)
         options = fields.get("options") or {}
         stop = self._stop if options.get("fail_fast") else None
         self._telling = Telling(self._console, self._scribe, stop=stop, fetch_log=self._fetch_log)
@@ -392,3 +396,4 @@ class Live:
             left = still_billing(session.costs.after)
             said = left == self._telling.billing  # at the end of a phase that failed, just now
             self._console.say([*([] if said else left), f"recorded as {session.session_id}"])
+        self._sharing.end(session, self._telling.warn)

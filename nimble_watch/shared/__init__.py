@@ -10,7 +10,17 @@ from nimble_watch.shared.layout import Late, Revision, SharedError, key_of, newe
 from nimble_watch.shared.patience import Patience, patience
 from nimble_watch.shared.protocol import MissingError, SharedStore, WriteOnlyError
 from nimble_watch.shared.pulling import Pulled, pull
-from nimble_watch.shared.sending import Sent, push, send, share_beginning, share_end, spool, spooled
+from nimble_watch.shared.sending import (
+    Sent,
+    push,
+    send,
+    share_beginning,
+    share_end,
+    share_here,
+    spool,
+    spool_here,
+    spooled,
+)
 from nimble_watch.shared.settings import Common, common, needed
 from nimble_watch.shared.stores import open_store
 
@@ -41,7 +51,9 @@ __all__ = [
     "send",
     "share_beginning",
     "share_end",
+    "share_here",
     "spool",
+    "spool_here",
     "spooled",
     "unpack",
 ]

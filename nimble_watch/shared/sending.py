@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nimble_watch.cleaning import clean
+from nimble_watch.errors import NimbleWatchError
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import Late, Revision, SharedError, key_of, late_key, pack, revision_of, today
 from nimble_watch.shared.patience import Patience, patience
 from nimble_watch.shared.protocol import SharedStore
-from nimble_watch.shared.settings import Common
+from nimble_watch.shared.settings import Common, needed
 from nimble_watch.shared.stores import open_store
 from nimble_watch.store import StoreError, check_id, read_head, session_path, storing
 
@@ -93,6 +94,20 @@ def push(
             ) from error
         _done(folder, found.address, session_id)
         yield Sent(session_id, revision, new)
+
+
+def share_here(folder: Path, session_id: str) -> str:
+    """Send a session that has just ended to the store that is in force here; says what failed, empty if nothing did."""
+    try:
+        return share_end(folder, session_id, needed(os.environ, Path.cwd()))
+    except (OSError, NimbleWatchError) as error:
+        return f"{session_id} is not shared: {error}"
+
+
+def spool_here(folder: Path, session_ids: Iterable[str]) -> None:
+    """Note, for the store that is in force here, that sessions are to be sent later."""
+    with contextlib.suppress(OSError, NimbleWatchError):  # the end of the next session says what is wrong
+        spool(folder, needed(os.environ, Path.cwd()).address, session_ids)
 
 
 def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = DEADLINE) -> str:

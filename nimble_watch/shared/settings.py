@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nimble_watch.config import remote_name
+from nimble_watch.config import remote_name, store_url
 from nimble_watch.shared.address import Address, read_address
 from nimble_watch.shared.layout import SharedError, check_project
-
-STORE = "NIMBLE_WATCH_STORE"
-PROJECT = "NIMBLE_WATCH_PROJECT"
 
 
 class Common(NamedTuple):
@@ -30,18 +27,18 @@ def common(
     A flag wins over the environment; a project that nobody named is called after the checkout's remote repository, so
     that every machine's checkout means the same one, else after its folder.
     """
-    url = store or environ.get(STORE, "").strip()
+    url = store or store_url(environ)
     if not url:
         return None
-    name = project or environ.get(PROJECT, "").strip() or _plain(remote_name(folder) or folder.name)
+    name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or _plain(remote_name(folder) or folder.name)
     return Common(read_address(url), check_project(name))
 
 
-def needed(environ: Mapping[str, str], folder: Path, *, store: str | None, project: str | None) -> Common:
+def needed(environ: Mapping[str, str], folder: Path, *, store: str | None = None, project: str | None = None) -> Common:
     """Give what is in force, or say how to choose a store."""
     found = common(environ, folder, store=store, project=project)
     if found is None:
-        raise SharedError("no shared store is chosen", advise=f"name one with --store URL or {STORE}")
+        raise SharedError("no shared store is chosen", advise="name one with --store URL or NIMBLE_WATCH_STORE")
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.process.sides import Outcome, nimble_watch, run
+from tests.process.conftest import ours
+from tests.process.sides import Outcome, end, nimble_watch, run, start, until
 
 
 @pytest.fixture
@@ -94,3 +97,68 @@ def test_a_project_is_called_after_the_repository_it_was_cloned_from(sessions: P
         env={**os.environ, "NIMBLE_WATCH_SESSIONS": str(sessions), "NIMBLE_WATCH_PROJECT": ""},
     )
     assert b"project my-nim" in done.err
+
+
+def keys(store: Path) -> list[str]:
+    """Give the keys of all objects that are whole."""
+    return sorted(str(path.relative_to(store)) for path in store.rglob("*.json.gz"))
+
+
+@pytest.mark.parametrize("command", ["true", "false"])
+def test_a_session_is_in_the_store_when_its_command_has_ended_with_its_own_status(
+    store: Path, sessions: Path, command: str
+) -> None:
+    done = run([*nimble_watch(), "exec", "--phase", "install", "--", command])
+    assert done.status == run([command]).status
+    marker, ended = keys(store)
+    assert (marker.count(".r0-"), ended.count(".r1-")) == (1, 1)
+    desk = sessions / "desk"
+    assert b"1 new or newer session from" in session(desk, "pull").err
+    assert len(session(desk, "list", "-o", "name").out.split()) == 1
+
+
+def test_a_store_that_is_away_costs_a_line_and_is_caught_up_with_by_the_next_session(
+    store: Path, sessions: Path
+) -> None:
+    store.rename(store.with_name("away"))
+    failed = run([*nimble_watch(), "exec", "--phase", "install", "--", "sh", "-c", "exit 3"])
+    assert failed.status == 3
+    assert failed.err.count(b"is not shared yet") == 1
+    assert b"`nimble-watch session push`" in failed.err
+    store.with_name("away").rename(store)
+    assert run([*nimble_watch(), "exec", "--phase", "install", "--", "true"]).status == 0
+    assert sum(".r1-" in key for key in keys(store)) == 2
+    assert not list((sessions / "shared" / ".unsent").rglob("session-*"))
+
+
+def test_quiet_says_nothing_of_a_store_that_fails(sessions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIMBLE_WATCH_STORE", "nonsense://x")
+    assert run([*nimble_watch(), "exec", "-q", "--", "true"]) == Outcome(0, b"", b"")
+    said = run([*nimble_watch(), "exec", "--", "true"])
+    assert said.status == 0
+    assert said.err.count(b"there is no kind of store called nonsense") == 1
+    assert list(sessions.glob("session-*.json")), "and it is kept here"
+
+
+def test_a_ci_machine_that_was_killed_is_known_by_the_marker_of_its_beginning(store: Path, sessions: Path) -> None:
+    ci = start([*nimble_watch(), "exec", "--", "sleep", "60"])
+    until(lambda: keys(store), "the marker's arrival")
+    for process in [*psutil.Process(ci.pid).children(recursive=True), psutil.Process(ci.pid), *ours(sessions)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    end(ci)
+    (marker,) = keys(store)
+    assert ".r0-" in marker
+    desk = sessions / "desk"
+    session(desk, "pull")
+    (listed,) = json.loads(session(desk, "list", "-o", "json").out)
+    assert (listed["state"], listed["operation"]) == ("open", "sleep")
+
+
+def test_what_a_later_command_ends_for_a_killed_one_is_sent_with_the_next_push(store: Path, sessions: Path) -> None:
+    session(sessions, "init")
+    session(sessions, "init")
+    assert keys(store) == []
+    assert session(sessions, "push").out.count(b" r1 sent") == 1
+    assert session(sessions, "end").status == 0
+    assert sum(".r1-" in key for key in keys(store)) == 2
