@@ -82,6 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     exported = add("export", "sessions for other programs", lambda given: export(given, _folder(given)))
     configure_export(exported)
+    add("schema", "the JSON Schema of a session's file: every field, what it means, what null stands for", show_schema)
     old = "old sessions; what is open is never touched, and all-sessions.txt keeps their lines"
     pruned = add("prune", f"remove {old}", lambda given: prune(given, _folder(given)))
     put = add("archive", f"move {old}", lambda given: put_away(given, _folder(given)))
@@ -155,6 +156,14 @@ def summary(arguments: argparse.Namespace) -> int:
 
 
 show = summary
+
+
+def show_schema(_arguments: argparse.Namespace) -> int:
+    """Print the schema of a session's file."""
+    from nimble_watch.session.schema import schema
+
+    _say(schema())
+    return 0
 
 
 def list_sessions(arguments: argparse.Namespace) -> int:

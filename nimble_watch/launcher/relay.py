@@ -95,6 +95,12 @@ class Ending:
         return "cancellation" if self.cancelled else "failure"
 
     @property
+    def exit(self) -> int | None:
+        """The status that we end with; None where we end by the child's signal."""
+        by_signal = self.signal is not None and not self.stopped and self.signal != signal.SIGKILL
+        return None if by_signal else self.status
+
+    @property
     def told_by_others(self) -> bool:
         """Whether the child ended as by a signal that asks for it, but by none of which we know."""
         number = self.signal if self.signal is not None else (self.code or 0) - 128

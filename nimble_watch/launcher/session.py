@@ -240,7 +240,7 @@ class Conduct:
         if self.stage.inner:
             self._record_cause(ending)
         elif held is not None:
-            self.link.tell("finish", result=ending.result, leave_open=leave_open)
+            self.link.tell("finish", result=ending.result, exit=ending.exit, leave_open=leave_open)
             if self.link.feed is not None:
                 self.link.feed.close(0.2)
             self._await_observer()
@@ -252,7 +252,7 @@ class Conduct:
             if leave_open:
                 release(held)
             self._close_others(held)
-        if ending.signal is not None and not ending.stopped and ending.signal != signal.SIGKILL:
+        if ending.signal is not None and ending.exit is None:
             die_by(ending.signal)
         os._exit(ending.status)
 
@@ -283,7 +283,8 @@ class Conduct:
             }
             records.insert(0, started)
         if not leave_open:
-            records.append({"type": "session-ended", "time": clock.now(), "result": ending.result})
+            end = {"type": "session-ended", "time": clock.now(), "result": ending.result, "exit": ending.exit}
+            records.append(end)
         self._write(held, "launcher", records)
         if not leave_open:
             spawn_closer(held.directory, held.session)

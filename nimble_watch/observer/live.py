@@ -342,7 +342,8 @@ class Live:
     def _finish(self, fields: dict[str, Any]) -> None:
         began = time.monotonic()
         result, leave_open = str(fields.get("result") or "success"), bool(fields.get("leave_open"))
-        self._close_session(result, leave_open=leave_open, at=float(fields.get("time") or clock.now()), began=began)
+        at = float(fields.get("time") or clock.now())
+        self._close_session(result, fields.get("exit"), leave_open=leave_open, at=at, began=began)
         self._console.close(_CONSOLE)
         self._send(type="finished", session=self._begun.get("session"))
 
@@ -377,18 +378,18 @@ class Live:
             self._take(PhaseEnded(at, self._phase, result, None, None, now - self._started))
         leave_open = bool(self._begun.get("joined") or options.get("leave_open"))
         reason = "nimble-watch itself was killed"
-        self._close_session(result, leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
+        self._close_session(result, None, leave_open=leave_open, at=now, began=time.monotonic(), reason=reason)
         self._console.close(_CONSOLE)
 
     def _close_session(
-        self, result: str, *, leave_open: bool, at: float, began: float, reason: str | None = None
+        self, result: str, status: int | None, *, leave_open: bool, at: float, began: float, reason: str | None = None
     ) -> None:
         if self._scribe is None:
             return
         state, scope = self._observer.state, self._observer.scope
         for known in known_by_now(state, scope, self._meter, over=not leave_open):
             self._scribe.append(known)
-        record = None if leave_open else session_ended(result, reason=reason, time=at)
+        record = None if leave_open else session_ended(result, exit=status, reason=reason, time=at)
         session = self._scribe.finish(record, _FINISH - (time.monotonic() - began))
         if session is not None and not leave_open and self._begun.get("mode") == "run":
             self._console.say(summary(session).splitlines())

@@ -2,7 +2,8 @@
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
 and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
-`foreign` merges what others wrote, `identity` tells one session from another, `reasons` says why what is unknown is.
+`foreign` merges what others wrote, `identity` tells one session from another, `reasons` says why what is unknown is,
+`schema` has the file's schema.
 No side effects anywhere here: files are `store`'s business.
 """
 

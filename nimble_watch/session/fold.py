@@ -364,7 +364,7 @@ def _run_of(phases: Mapping[str, Phase], obstacle: Obstacle) -> Phase | None:
 
 def _delay(obstacle: Obstacle, until: int) -> None:
     if obstacle.intervals:
-        obstacle.delay_ms = sum((until if end is None else end) - start for start, end in obstacle.intervals)
+        obstacle.delay_ms = sum(max(0, (until if end is None else end) - start) for start, end in obstacle.intervals)
         obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)
     elif obstacle.time_delay_seconds is None and obstacle.delay_ms is not None:
         obstacle.time_delay_seconds = whole_seconds(obstacle.delay_ms)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nimble_watch.session.model import Costs, Obstacle, Performance, Phase, Session
+from nimble_watch.session.times import moment
 
 _Part = Session | Costs | Phase | Obstacle | Performance
 _OPEN = "the session is still open"
@@ -27,7 +28,7 @@ _SESSION = {
 _ENDED = {
     "end_time": _NOT_RECORDED,
     "result": _NOT_RECORDED,
-    "exit": "it is not of one command: its phases have theirs",
+    "exit": "a signal ended it, or nobody told its status",
 }
 _COSTS = {
     "estimated_hourly": "no plan was given",
@@ -49,8 +50,19 @@ _PERFORMANCE = {
 }
 
 
+_TIMES = (("start_time", "start_ms"), ("end_time", "end_ms"))
+_SPANS = (
+    ("duration", "duration_ms"),
+    ("time_delay_seconds", "delay_ms"),
+    ("total_duration", "total_duration_ms"),
+    ("total_obstacle_time", "total_obstacle_ms"),
+)
+
+
 def say_why(session: Session, *, always: str = "") -> None:
     """Give every unknown field its reason where it has none yet, and take away the reasons of those that are known.
+
+    What others wrote in the guide's units only is known in milliseconds too.
 
     `always` is the reason of them all, for a file of which nobody knows how it was made.
     """
@@ -58,6 +70,9 @@ def say_why(session: Session, *, always: str = "") -> None:
     def explain(part: _Part, reasons: Mapping[str, str]) -> None:
         _explain(part, dict.fromkeys(reasons, always) if always else reasons)
 
+    parts: list[_Part] = [session, session.performance, *session.phases.values(), *session.obstacles]
+    for part in parts:
+        _in_milliseconds(part)
     is_open = session.state == "open"
     explain(session, {**_SESSION, **(dict.fromkeys(_ENDED, _OPEN) if is_open else _ENDED)})
     explain(session.costs, _COSTS)
@@ -67,6 +82,15 @@ def say_why(session: Session, *, always: str = "") -> None:
         cost = obstacle.unknown.get("cost_impact_usd", "not known what it held")
         explain(obstacle, {**_OBSTACLE, "cost_impact_usd": cost, "cost_attributed_usd": cost})
     explain(session.performance, _PERFORMANCE)
+
+
+def _in_milliseconds(part: _Part) -> None:
+    for text, exact in _TIMES:
+        if getattr(part, exact, 0) is None:
+            setattr(part, exact, moment(getattr(part, text)))
+    for seconds, exact in _SPANS:
+        if getattr(part, exact, 0) is None and (known := getattr(part, seconds)) is not None:
+            setattr(part, exact, known * 1000)
 
 
 def _of_phase(phase: Phase, costs: Costs, *, is_open: bool) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.process.scribes import Scribe
 from tests.process.sides import PACKAGE, until
+from tests.schema import invalid
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,13 @@ def _nothing_left_behind(sessions: Path) -> Iterator[None]:
         for process in left:
             process.kill()
         raise AssertionError(f"left running: {lines}") from None
+
+
+@pytest.fixture(autouse=True)
+def _every_session_is_as_the_schema_says(tmp_path: Path, _nothing_left_behind: None) -> Iterator[None]:
+    """Fail a test whose commands wrote a session that is not valid by the schema that comes with the program."""
+    yield
+    assert invalid(tmp_path) == []
 
 
 def ours(sessions: Path) -> list[psutil.Process]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 
 from nimble_watch.cli import events, quick
 
@@ -143,6 +144,14 @@ def test_the_figures_so_far_are_calculated_on_demand(nimble: Nimble) -> None:
 
 def test_the_events_that_go_the_short_way_are_those_that_there_are() -> None:
     assert tuple(events.EVENTS) == quick.EVENTS
+
+
+def test_the_schema_that_is_printed_is_the_one_that_sessions_are_valid_by(nimble: Nimble) -> None:
+    printed = json.loads(nimble("schema").stdout)
+    nimble("init")
+    Draft202012Validator(printed).validate(nimble.current())
+    with pytest.raises(ValidationError):
+        Draft202012Validator(printed).validate(nimble.current() | {"state": "half"})
 
 
 def test_every_subcommand_explains_itself(nimble: Nimble) -> None:
