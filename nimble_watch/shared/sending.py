@@ -155,7 +155,7 @@ def _within(seconds: float, job: Callable[[Patience], None]) -> str:
         try:
             with patience(seconds) as patient:
                 job(patient)
-        except (SharedError, StoreError) as error:
+        except NimbleWatchError as error:
             failed.append(clean(str(error)))
         except Exception as error:  # noqa: BLE001  whatever a store's library raises is never the child's failure
             failed.append(f"{type(error).__name__}: {clean(str(error))}")
