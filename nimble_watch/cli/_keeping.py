@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from nimble_watch.cli._naming import ARCHIVE
 from nimble_watch.cli.options import seconds
 from nimble_watch.errors import UsageError
 from nimble_watch.store import archive, old_sessions, remove
-
-_ARCHIVE = "archive"
 
 
 def configure(room: argparse.ArgumentParser) -> None:
@@ -29,7 +28,7 @@ def prune(arguments: argparse.Namespace, folder: Path) -> int:
 
 def put_away(arguments: argparse.Namespace, folder: Path) -> int:
     """Move old sessions into another folder."""
-    place = Path(arguments.to) if arguments.to else folder / _ARCHIVE
+    place = Path(arguments.to) if arguments.to else folder / ARCHIVE
     return _go(arguments, folder, f"moved to {place}", lambda names: archive(folder, names, place))
 
 

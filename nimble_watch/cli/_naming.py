@@ -1,4 +1,4 @@
-"""Which session is meant: an id, its unique beginning, last, last~2; and reading those that are."""
+"""Which session is meant: an id, its unique beginning, last, last~2; and reading the one that is."""
 
 from __future__ import annotations
 
@@ -22,11 +22,68 @@ from nimble_watch.store import (
     session_path,
 )
 
+ARCHIVE = "archive"
+"""The folder within that of the sessions into which old ones are put away."""
 
-def warn(sentences: Sequence[str]) -> None:
-    """Say each on a line of stderr."""
-    for sentence in sentences:
-        print(f"nimble-watch: {sentence}", file=sys.stderr)
+WAYS = "an id, its unique beginning, last, last~2 (default: the current)"
+"""How a session may be named, for `--help`."""
+
+
+def choose(folder: Path, wanted: str | None) -> str:
+    """Find the session that is meant; without a word the one of the environment, else the current one."""
+    known = session_ids(folder)
+    wanted = wanted or os.environ.get("NIMBLE_WATCH_SESSION") or ""
+    if not wanted:
+        wanted = current_id(folder) or "last"
+    for name in (wanted, f"session-{wanted}"):
+        if name in known:
+            return name
+    back = _back(wanted)
+    if back is not None and back < len(known):
+        return known[back]
+    matching = [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
+    if back is None and len(matching) == 1:
+        return matching[0]
+    raise _unknown(folder, wanted, known, matching)
+
+
+def _unknown(folder: Path, wanted: str, known: Sequence[str], matching: Sequence[str]) -> NimbleWatchError:
+    """Say why nobody can know which session is meant, and what to type instead."""
+    away = [path.stem for name in (wanted, f"session-{wanted}") for path in (folder / ARCHIVE).glob("session-*.json")
+            if path.stem.startswith(name)]  # fmt: skip
+    if len(away) == 1:
+        put = folder / ARCHIVE
+        return NimbleWatchError(f"{away[0]} was put away", where=str(put), advise=f"name it with --sessions {put}")
+    if not known:
+        return NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")
+    if _back(wanted) is not None:
+        return NimbleWatchError(f"there are only {len(known)} sessions", where=str(folder))
+    if matching:
+        few = ", ".join(matching[:3]) + (" ..." if len(matching) > 3 else "")  # noqa: PLR2004  enough to see how they go on
+        return NimbleWatchError(
+            f"{clean(wanted)} is the beginning of {len(matching)} sessions ({few})", advise="type more of it"
+        )
+    meant = closest(wanted, list(known))
+    advise = f"did you mean {meant}?" if meant else "`nimble-watch session list` names them"
+    return NimbleWatchError(f"there is no session {clean(wanted)!r}", where=str(folder), advise=advise)
+
+
+def _back(wanted: str) -> int | None:
+    if wanted == "last":
+        return 0
+    number = wanted.removeprefix("last~")
+    return int(number) if number != wanted and number.isascii() and number.isdigit() else None
+
+
+def read(folder: Path, session_id: str) -> Session:
+    """Read one session, or say why it cannot be read."""
+    if (opened := _opened(folder, session_id)) is not None:
+        return opened
+    loaded = load(session_path(folder, session_id))
+    if loaded.session is None:
+        raise NimbleWatchError("; ".join(loaded.problems), advise="`nimble-watch session list` names the others")
+    warn(loaded.problems)
+    return loaded.session
 
 
 def read_all(folder: Path, names: Sequence[str]) -> Iterator[Session]:
@@ -56,47 +113,7 @@ def _opened(folder: Path, session_id: str) -> Session | None:
     return fold(records, session_id, now=time.time())
 
 
-def read(folder: Path, session_id: str) -> Session:
-    """Read one session, or say why it cannot be read."""
-    if (opened := _opened(folder, session_id)) is not None:
-        return opened
-    loaded = load(session_path(folder, session_id))
-    if loaded.session is None:
-        raise NimbleWatchError("; ".join(loaded.problems), advise="`nimble-watch session list` names the others")
-    warn(loaded.problems)
-    return loaded.session
-
-
-def choose(folder: Path, wanted: str | None) -> str:
-    """Find the session that is meant: an id, its unique beginning, last, last~2; without a word the current one."""
-    known = session_ids(folder)
-    wanted = wanted or os.environ.get("NIMBLE_WATCH_SESSION") or ""
-    if not wanted:
-        wanted = current_id(folder) or "last"
-    for name in (wanted, f"session-{wanted}"):
-        if name in known:
-            return name
-    if not known:
-        raise NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")
-    back = _back(wanted)
-    if back is not None:
-        if back < len(known):
-            return known[back]
-        raise NimbleWatchError(f"there are only {len(known)} sessions", where=str(folder))
-    matching = [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise NimbleWatchError(
-            f"{clean(wanted)} is the beginning of {len(matching)} sessions", advise="type more of it"
-        )
-    meant = closest(wanted, known)
-    advise = f"did you mean {meant}?" if meant else "`nimble-watch session list` names them"
-    raise NimbleWatchError(f"there is no session {clean(wanted)!r}", where=str(folder), advise=advise)
-
-
-def _back(wanted: str) -> int | None:
-    if wanted == "last":
-        return 0
-    number = wanted.removeprefix("last~")
-    return int(number) if number != wanted and number.isascii() and number.isdigit() else None
+def warn(sentences: Sequence[str]) -> None:
+    """Say what is wrong with a session's file, or what was done about it."""
+    for sentence in sentences:
+        print(f"nimble-watch: {sentence}", file=sys.stderr)

@@ -1,25 +1,35 @@
-"""`nimble-watch explain`: the page of a kind, or the kinds that a state or a pasted message may stand for."""
+"""`nimble-watch explain`: the page of a kind and what helped before, or what a state or a message may stand for."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
+from textwrap import fill
 
+from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import clean
 from nimble_watch.errors import UsageError, closest
 from nimble_watch.rules import Said, all_rules, pages, said_by
+from nimble_watch.session import helped_before
+from nimble_watch.store import what_helped
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("subject", nargs="+", metavar="WORDS", help="a kind, a reason such as ErrImagePull, a message")
+    parser.add_argument("--sessions", metavar="DIR", help="the folder of the sessions that say what helped before")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the page of the kind named, else the kinds that the words are a message or a sign of."""
+    """Print the page of the kind named and what helped before, else the kinds that the words may stand for."""
     words = " ".join(arguments.subject).strip()
     every = pages()
     if words in every:
         print(f"{words} ({all_rules()[words].type})\n\n{every[words].strip()}")
+        folder = Path(sessions_directory(arguments.sessions, dict(os.environb)))
+        for text in helped_before(what_helped(folder, words)):
+            print(f"\n{fill(f'In your sessions: {text}', 100)}")
         return 0
     kinds = said_by(Said(message=words)) or [
         kind for kind, page in every.items() if words.casefold() in page.casefold()

@@ -15,6 +15,8 @@ from pathlib import Path
 from nimble_watch.claim import sessions_directory
 from nimble_watch.cleaning import learn_secrets
 from nimble_watch.cli import _naming
+from nimble_watch.cli._annotating import annotate
+from nimble_watch.cli._annotating import configure as configure_annotating
 from nimble_watch.cli._ended import share_later
 from nimble_watch.cli._export import configure as configure_export
 from nimble_watch.cli._export import export
@@ -29,13 +31,7 @@ from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
 from nimble_watch.session import Session
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
-from nimble_watch.store import (
-    close_abandoned,
-    current_id,
-    how_closed,
-    load_stopped,
-    session_ids,
-)
+from nimble_watch.store import close_abandoned, current_id, how_closed, load_stopped, session_ids
 
 Command = Callable[[argparse.Namespace], int]
 _COMPARED = 200
@@ -68,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("show", "everything that is known of one session", show),
     ):
         room = add(name, text, run)
-        room.add_argument("session", nargs="?", help="an id, its unique beginning, last, last~2 (default: the current)")
+        room.add_argument("session", nargs="?", help=_naming.WAYS)
         room.add_argument("-o", "--output", choices=("text", "json"), default="text" if name == "summary" else "json")
     listed = add("list", "the sessions, newest first", list_sessions)
     configure_listing(listed)
@@ -80,6 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("slower", "failed"),
         help="end with 1 if the newest session was slower than is usual, or failed (may be repeated)",
     )
+    said = add("annotate", "say what an obstacle's cause was and what really helped; tag a session, or note", explain)
+    configure_annotating(said)
     exported = add("export", "sessions for other programs", lambda given: export(given, _folder(given)))
     configure_export(exported)
     add("schema", "the JSON Schema of a session's file: every field, what it means, what null stands for", show_schema)
@@ -164,6 +162,11 @@ def show_schema(_arguments: argparse.Namespace) -> int:
 
     _say(schema())
     return 0
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Keep what a person says of an obstacle, or of a session."""
+    return annotate(arguments, _folder(arguments))
 
 
 def list_sessions(arguments: argparse.Namespace) -> int:

@@ -214,7 +214,7 @@ class Live:
         session, started = fields.get("session"), float(fields["time"])
         if session:
             writer = f"observer-{os.getpid()}" if fields.get("joined") else "observer"
-            self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn)
+            self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn, self._console.say)
             begun = None if fields.get("joined") else beginning(fields, session, started)
             if begun is not None:
                 self._scribe.begin(begun)

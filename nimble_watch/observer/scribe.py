@@ -11,10 +11,11 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nimble_watch.session import Record, Session, alive
+from nimble_watch.console import one_line
+from nimble_watch.session import Record, Remedy, Session, alive, helped_before, remembered
 from nimble_watch.store import (
     Journal,
     StoreError,
@@ -25,6 +26,7 @@ from nimble_watch.store import (
     refold,
     restore,
     use_reserve,
+    what_helped,
 )
 from nimble_watch.system import clock
 
@@ -40,14 +42,23 @@ _Job = Callable[[], None]
 class Scribe:
     """Writes the journal of one session and folds it into the session's files, in a thread of its own."""
 
-    def __init__(self, folder: Path, session: str, writer: str, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        session: str,
+        writer: str,
+        warn: Callable[[str], None],
+        say: Callable[[Iterable[str]], None],
+    ) -> None:
         self._folder = folder
         self._session = session
         self._writer = writer
         self._warn = warn
+        self._say = say
         self._journal: Journal | None = None
         self._unwritten: deque[Record] = deque(maxlen=_MOST_UNWRITTEN)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._recalled: dict[str, list[Remedy]] = {}
         self._failed = False
         self._stale = False
         self._folded = self._alive = time.monotonic()
@@ -64,6 +75,10 @@ class Scribe:
         """Write a record; it carries its time, so that waiting in the queue does not change it."""
         record.setdefault("time", clock.now())
         self._jobs.put(lambda: self._append(record))
+
+    def recall(self, obstacle: str, kind: str) -> None:
+        """Record with an obstacle what helped against its kind before, and say it once: reading it may take a while."""
+        self._jobs.put(lambda: self._recall(obstacle, kind))
 
     def finish(self, record: Record | None, patience: float) -> Session | None:
         """End the session with `record`, or leave it open without; give it as it was written, if there was time."""
@@ -100,6 +115,14 @@ class Scribe:
     def _append(self, record: Record) -> None:
         self._unwritten.append(record)
         self._write()
+
+    def _recall(self, obstacle: str, kind: str) -> None:
+        known = self._recalled.get(kind)
+        remedies = self._recalled[kind] = what_helped(self._folder, kind) if known is None else known
+        if remedies:
+            self._append({**remembered(obstacle, remedies), "time": clock.now()})
+        if known is None:
+            self._say(f"{kind}: {one_line(text)}" for text in helped_before(remedies))
 
     def _live(self) -> None:
         self._alive = time.monotonic()

@@ -212,6 +212,8 @@ class Telling:
         cost = meter.per_hour(obstacle.subjects.values()) if obstacle.belonging.sure else ""
         if change.what == "opened":
             self._console.say(obstacle_block(obstacle, now=now, cost=cost), "bad" if _bad(obstacle) else "warn")
+            if self._scribe is not None:
+                self._scribe.recall(obstacle.id, obstacle.kind)
         elif change.what == "updated":
             self._console.say(updated(obstacle, change.why, now), "bad" if _bad(obstacle) else "warn")
         elif change.what in ("closed", "dismissed") and obstacle.outcome in ("fixed", "removed"):

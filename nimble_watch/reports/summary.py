@@ -8,7 +8,17 @@ from decimal import Decimal
 from nimble_watch.reports import Report, View
 from nimble_watch.reports._stops import stops_in, told
 from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
-from nimble_watch.session import Obstacle, Phase, Session, Standing, band, is_counted, moment, whole_seconds
+from nimble_watch.session import (
+    Obstacle,
+    Phase,
+    Session,
+    Standing,
+    band,
+    helped_before,
+    is_counted,
+    moment,
+    whole_seconds,
+)
 
 _MOST_OBSTACLES = 20
 _A_SECOND_MS = 1_000
@@ -23,7 +33,7 @@ def summary(session: Session, view: View | None = None) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _head(session: Session, _view: View) -> Iterator[str]:
+def _head(session: Session, view: View) -> Iterator[str]:
     yield f"=== SESSION SUMMARY: {session.session_id} ==="
     yield ""
     where = session.region or "region unknown"
@@ -39,7 +49,10 @@ def _head(session: Session, _view: View) -> Iterator[str]:
     if session.cluster and session.cluster.get("server"):
         context = session.cluster.get("context")
         yield f"Cluster {session.cluster['server']}" + (f" (context {context})" if context else "")
-    yield from session.notes
+    if session.tags:
+        yield from paragraph("Tags", " ".join(session.tags), width=view.width, indent=0, column=8)
+    for note in session.notes:
+        yield from paragraph("Note", note, width=view.width, indent=0, column=8)
 
 
 def _phases(session: Session, view: View) -> Iterator[str]:
@@ -129,7 +142,8 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
         ("what", obstacle.description),
         (obstacle.said_by, obstacle.evidence),
         ("cause", obstacle.root_cause),
-        ("fix", obstacle.fix),
+        ("helped" if obstacle.annotated else "fix", obstacle.fix),
+        *(("before", text) for text in helped_before(obstacle.helped_before)),
     ):
         if text:
             yield from paragraph(label, text, width=view.width, indent=5)

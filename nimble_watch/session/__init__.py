@@ -2,11 +2,12 @@
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
 and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
-`foreign` merges what others wrote, `identity` tells one session from another, `reasons` says why what is unknown is,
-`schema` has the file's schema.
+`foreign` merges what others wrote, `annotations` what people say later, `identity` tells one session from another,
+`reasons` says why what is unknown is, `schema` has the file's schema.
 No side effects anywhere here: files are `store`'s business.
 """
 
+from nimble_watch.session.annotations import annotate, helped_before, misshapen
 from nimble_watch.session.document import encode, encode_documents, encode_line, from_document, to_document
 from nimble_watch.session.fold import fold
 from nimble_watch.session.foreign import apply_changes, changes_between
@@ -20,6 +21,7 @@ from nimble_watch.session.model import (
     Obstacle,
     Performance,
     Phase,
+    Remedy,
     Session,
     Standing,
     Stop,
@@ -31,6 +33,7 @@ from nimble_watch.session.reasons import say_why
 from nimble_watch.session.records import (
     Record,
     alive,
+    annotated,
     costs_known,
     costs_planned,
     fields_set,
@@ -42,6 +45,7 @@ from nimble_watch.session.records import (
     phase_cause,
     phase_ended,
     phase_started,
+    remembered,
     session_ended,
     session_started,
     stopped,
@@ -62,6 +66,7 @@ __all__ = [
     "Performance",
     "Phase",
     "Record",
+    "Remedy",
     "Session",
     "Standing",
     "Stop",
@@ -69,6 +74,8 @@ __all__ = [
     "Usage",
     "Wait",
     "alive",
+    "annotate",
+    "annotated",
     "apply_changes",
     "band",
     "changes_between",
@@ -83,8 +90,10 @@ __all__ = [
     "foreign_changes",
     "from_document",
     "given_variance",
+    "helped_before",
     "is_counted",
     "milliseconds",
+    "misshapen",
     "moment",
     "new_uid",
     "obstacle_closed",
@@ -96,6 +105,7 @@ __all__ = [
     "phase_cause",
     "phase_ended",
     "phase_started",
+    "remembered",
     "say_why",
     "session_ended",
     "session_started",

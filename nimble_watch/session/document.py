@@ -38,8 +38,8 @@ def encode(session: Session) -> bytes:
     return msgspec.json.format(_ENCODER.encode(to_document(session)), indent=2) + b"\n"
 
 
-def encode_documents(documents: Sequence[Mapping[str, Any]]) -> bytes:
-    """Give several documents as one list."""
+def encode_documents(documents: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> bytes:
+    """Give several documents as one list, or one as it is."""
     return msgspec.json.format(_ENCODER.encode(documents), indent=2) + b"\n"
 
 

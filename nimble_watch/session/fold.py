@@ -12,16 +12,18 @@ from typing import Any
 
 import msgspec
 
+from nimble_watch.session.annotations import annotate
 from nimble_watch.session.bill import block, price_obstacles, sum_of, total_up
 from nimble_watch.session.document import from_document, read_fields, to_document
 from nimble_watch.session.foreign import apply_changes, foreign_obstacles
-from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Session, Stop, Wait
+from nimble_watch.session.model import SCHEMA, Cause, Costs, Obstacle, Phase, Remedy, Session, Stop, Wait
 from nimble_watch.session.money import Blocked, cents, hours_with_a_node
 from nimble_watch.session.reasons import say_why
 from nimble_watch.session.scores import is_counted, performance
 from nimble_watch.session.times import milliseconds, moment, stamp, whole_seconds
 from nimble_watch.session.variance import metered_variance
 
+_Change = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 _NOTHING = Decimal(0)
 _FAULTS = ("error", "cancellation", "timeout", "failure")
 _DELAYED_BY_HAND = ("logged", "foreign")
@@ -63,6 +65,8 @@ class _State:
         self.given: dict[str, Any] = {}
         self.plan: dict[str, Any] = {}
         self.foreign: dict[str, Any] = {}
+        self.afterwards: list[tuple[_Change, Mapping[str, Any]]] = []
+        self.remedies: dict[str, list[Remedy]] = {}
         self.problems: list[str] = []
 
     def take(self, record: Mapping[str, Any]) -> None:
@@ -202,6 +206,15 @@ class _State:
         changes = record.get("changes")
         if isinstance(changes, Mapping):
             self.foreign = apply_changes(self.foreign, changes)
+            self.afterwards.append((apply_changes, changes))
+
+    def annotated(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take what a person says of the session or of an obstacle."""
+        self.afterwards.append((annotate, record))
+
+    def remembered(self, record: Mapping[str, Any], _at: int) -> None:
+        """Take what helped before against obstacles of the same kind."""
+        self.remedies[str(record.get("obstacle"))] = msgspec.convert(record.get("remedies") or [], list[Remedy])
 
     def ended_(self, record: Mapping[str, Any], at: int) -> None:
         """Take the session's end; the first one counts."""
@@ -242,6 +255,7 @@ class _State:
         price_obstacles(session.obstacles, blocked)
         for obstacle in session.obstacles:
             _delay(obstacle, until)
+            obstacle.helped_before = self.remedies.get(obstacle.id, [])
             phase = _run_of(session.phases, obstacle)
             if phase is not None and obstacle.id not in phase.obstacles:
                 phase.obstacles.append(obstacle.id)
@@ -253,8 +267,11 @@ class _State:
             session.performance = performance(total, session.obstacles, until)
         if session.comparable is None:
             session.comparable = _comparable(session)
-        if self.foreign:
-            session = from_document(apply_changes(to_document(session), self.foreign), self.id, [])
+        if self.afterwards:
+            document = to_document(session)
+            for change, said in self.afterwards:
+                document = change(document, said)
+            session = from_document(document, self.id, [])
         say_why(session)
         return session
 
@@ -339,6 +356,8 @@ _TAKERS: dict[str, Callable[[_State, Mapping[str, Any], int], None]] = {
     "plan": _State.planned,
     "set": _State.set,
     "foreign": _State.changed_by_others,
+    "annotated": _State.annotated,
+    "remembered": _State.remembered,
     "alive": _State.alive,
     "session-ended": _State.ended_,
 }

@@ -79,13 +79,23 @@ class Held(Struct, kw_only=True, omit_defaults=True):
     end_ms: int | None = None
 
 
+class Remedy(Struct, kw_only=True, omit_defaults=True):
+    """What helped against an obstacle of the same kind before, in a session that began on `date` (UTC)."""
+
+    fix: str
+    root_cause: str | None = None
+    session: str
+    date: str | None = None
+
+
 class Obstacle(Struct, kw_only=True):
     """One trouble through time.
 
     `timestamp` is when a watched one opened and when a hand-logged one was logged (its delay ends there).  `fix` is
-    what really helped once someone says so; until then it is our advice, which `suggested_fix` keeps.  `outcome`:
-    standing, fixed, removed, superseded, withdrawn (it was not the session's), phase-ended, or logged.  `intervals` are
-    the milliseconds in which it stood.  `root` is the id of the obstacle that caused this one.  `cost_impact_usd` is
+    what really helped once someone says so (`annotated` is when); until then it is our advice, which `suggested_fix`
+    keeps.  `helped_before` is what helped against its like, newest first.  `outcome`: standing, fixed, removed,
+    superseded, withdrawn (it was not the session's), phase-ended, or logged.  `intervals` are the milliseconds in which
+    it stood.  `root` is the id of the obstacle that caused this one.  `cost_impact_usd` is
     all that it held; `cost_attributed_usd` shares overlaps, so that the sum over all obstacles is the blocked cost.
     """
 
@@ -108,6 +118,8 @@ class Obstacle(Struct, kw_only=True):
     evidence: str | None = None
     root: str | None = None
     suggested_fix: str | None = None
+    annotated: str | None = None
+    helped_before: list[Remedy] = field(default_factory=list)
     command: str | None = None
     since_ms: int | None = None
     intervals: list[tuple[int, int | None]] = field(default_factory=list)

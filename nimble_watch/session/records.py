@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nimble_watch.session.model import Costs, Obstacle, Stop, Wait
+from nimble_watch.session.model import Costs, Obstacle, Remedy, Stop, Wait
 
 Record = dict[str, Any]
 """One journal line; `type` says which."""
@@ -167,6 +167,34 @@ def fields_set(*, time: float | None = None, **fields: Any) -> Record:
 def foreign_changes(changes: Mapping[str, Any], *, time: float | None = None) -> Record:
     """Say what another program changed in the session's JSON since we wrote it."""
     return _timed("foreign", time, changes=dict(changes))
+
+
+def annotated(
+    obstacle: str | None = None,
+    *,
+    root_cause: str | None = None,
+    fix: str | None = None,
+    tags: Sequence[str] = (),
+    untag: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    time: float,
+) -> Record:
+    """Say what a person knows of an obstacle (its id), or of the whole session: all of it cleaned."""
+    return _timed(
+        "annotated",
+        time,
+        obstacle=obstacle,
+        root_cause=root_cause,
+        fix=fix,
+        tags=list(tags),
+        untag=list(untag),
+        notes=list(notes),
+    )
+
+
+def remembered(obstacle: str, remedies: Sequence[Remedy], *, time: float | None = None) -> Record:
+    """Say what helped before against obstacles of the same kind as this one (its id), newest first."""
+    return _timed("remembered", time, obstacle=obstacle, remedies=[_plain(remedy) for remedy in remedies])
 
 
 def session_ended(

@@ -1,8 +1,9 @@
 """Sessions on disk: journals while one is open, the files of the user's guide at all times.
 
 `journal` appends, `sessions` begins, folds and ends, `history` reads, `pulled` keeps those of other machines,
-`retention` takes old ones away, `files` sees to it that nothing is ever half written.  Whatever goes wrong is a
-StoreError: one sentence, which callers turn into one warning.
+`revision` what people say of a session later, `remedies` finds what helped before, `retention` takes old ones away,
+`files` sees to it that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers
+turn into one warning.
 """
 
 from nimble_watch.store.files import StoreError, locked, replacing, storing, write_whole
@@ -21,7 +22,9 @@ from nimble_watch.store.history import (
 )
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.store.pulled import Head, head_of, keep_pulled, read_head
+from nimble_watch.store.remedies import what_helped
 from nimble_watch.store.retention import archive, old_sessions, remove
+from nimble_watch.store.revision import keep_annotation
 from nimble_watch.store.sessions import (
     as_it_ended,
     begin,
@@ -57,6 +60,7 @@ __all__ = [
     "how_closed",
     "is_open",
     "journal_folder",
+    "keep_annotation",
     "keep_pulled",
     "keep_reserve",
     "load",
@@ -78,5 +82,6 @@ __all__ = [
     "session_path",
     "storing",
     "use_reserve",
+    "what_helped",
     "write_whole",
 ]

@@ -44,6 +44,9 @@ class Notes(Scribe):
         """Keep a record."""
         self.records.append({"time": T0, "seq": len(self.records) + 2, "writer": "observer", **record})
 
+    def recall(self, obstacle: str, kind: str) -> None:
+        """Look for nothing: there is no folder."""
+
     def session(self) -> Session:
         """Give the session that the records make."""
         start = session_started(session_id="session-1", uid="u", operation="install", environment="dev", start_time=T0)

@@ -1,0 +1,60 @@
+"""What helped against a kind of obstacle before, out of the sessions of a folder.
+
+It is looked for while a phase runs, so its reading is bounded in files, bytes and time; what cannot be read does not
+matter, since nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nimble_watch.session import Obstacle, Remedy, Session, stamp
+from nimble_watch.store.files import StoreError
+from nimble_watch.store.history import load, session_ids, session_path
+
+_FILES, _BYTES, _SECONDS, _MOST = 300, 4 << 20, 0.5, 3
+_BY_HAND = ("logged", "foreign", None)
+"""Where an obstacle is from whose fix is somebody's word already: our own advice proves nothing."""
+
+
+def what_helped(folder: Path, kind: str) -> list[Remedy]:
+    """Give what people said that helped against a kind, newest first, each once."""
+    found: dict[str, Remedy] = {}
+    with contextlib.suppress(StoreError):
+        for session in _sessions(folder, kind):
+            for obstacle in reversed(session.obstacles):
+                if obstacle.fix and kind == (obstacle.kind or obstacle.type) and _is_said(obstacle):
+                    found.setdefault(obstacle.fix, _remedy(session, obstacle.fix, obstacle.root_cause))
+            if len(found) >= _MOST:
+                break
+    return list(found.values())[:_MOST]
+
+
+def _is_said(obstacle: Obstacle) -> bool:
+    return obstacle.annotated is not None or obstacle.source in _BY_HAND
+
+
+def _remedy(session: Session, fix: str, root_cause: str | None) -> Remedy:
+    date = None if session.start_ms is None else stamp(session.start_ms)[:10]
+    return Remedy(fix=fix, root_cause=root_cause, session=session.session_id, date=date)
+
+
+def _sessions(folder: Path, kind: str) -> Iterator[Session]:
+    """Read the newest sessions that name the kind; the others are not decoded."""
+    until, word = time.monotonic() + _SECONDS, kind.encode()
+    for session_id in session_ids(folder)[:_FILES]:
+        if time.monotonic() > until:
+            return
+        path = session_path(folder, session_id)
+        if _names(path, word) and (session := load(path).session) is not None:
+            yield session
+
+
+def _names(path: Path, word: bytes) -> bool:
+    try:
+        return path.stat().st_size <= _BYTES and word in path.read_bytes()
+    except OSError:
+        return False
