@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines
+from nimble_watch.cli._ended import share_now
 from nimble_watch.cli._naming import WAYS, choose, read
 from nimble_watch.errors import NimbleWatchError, UsageError
 from nimble_watch.session import Obstacle, Session, annotated
@@ -60,6 +61,8 @@ def annotate(arguments: argparse.Namespace, folder: Path) -> int:
         None if obstacle is None else obstacle.id, **told, tags=tags, untag=untag, notes=notes, time=time.time()
     )
     kept = keep_annotation(folder, session_id, record, writer=f"command-{os.getpid()}-{time.time_ns()}")
+    if kept.state != "open":
+        share_now(folder, kept)
     about = "" if obstacle is None else f": {_named(obstacle)}"
     revised = f", revision {kept.revision}" if kept.revision > 1 else ""
     print(f"kept in {session_id}{about}{revised}")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from nimble_watch.claim import is_session_id
 from nimble_watch.cleaning import clean
 from nimble_watch.errors import NimbleWatchError, closest
 from nimble_watch.session import Session, fold
@@ -41,18 +42,25 @@ def choose(folder: Path, wanted: str | None) -> str:
     back = _back(wanted)
     if back is not None and back < len(known):
         return known[back]
-    matching = [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
+    matching = _beginning(wanted, known)
     if back is None and len(matching) == 1:
         return matching[0]
     raise _unknown(folder, wanted, known, matching)
 
 
+def _beginning(wanted: str, known: Sequence[str]) -> list[str]:
+    """Give those that a word is the beginning of; a whole id is none: `-2` is another session, of the same second."""
+    if any(is_session_id(name) for name in (wanted, f"session-{wanted}")):
+        return []
+    return [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
+
+
 def _unknown(folder: Path, wanted: str, known: Sequence[str], matching: Sequence[str]) -> NimbleWatchError:
     """Say why nobody can know which session is meant, and what to type instead."""
-    away = [path.stem for name in (wanted, f"session-{wanted}") for path in (folder / ARCHIVE).glob("session-*.json")
-            if path.stem.startswith(name)]  # fmt: skip
+    put = folder / ARCHIVE
+    stored = session_ids(put)
+    away = [name for name in (wanted, f"session-{wanted}") if name in stored] or _beginning(wanted, stored)
     if len(away) == 1:
-        put = folder / ARCHIVE
         return NimbleWatchError(f"{away[0]} was put away", where=str(put), advise=f"name it with --sessions {put}")
     if not known:
         return NimbleWatchError("there are no sessions yet", where=str(folder), advise="`make all` makes the first one")

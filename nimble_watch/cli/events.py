@@ -148,7 +148,8 @@ def _words(told: Told, name: str, *, least: int, most: int) -> list[str]:
 
 
 def _begin(folder: Path, operation: str, environment: str | None) -> Session:
-    from nimble_watch.config import ci_facts, environment_name, host_facts, region_name, vcs_facts  # only a beginning
+    # only a beginning needs them
+    from nimble_watch.config import ci_facts, environment_name, file_here, host_facts, region_name, vcs_facts
 
     make_folders(folder)
     ended = close_abandoned(folder)
@@ -158,6 +159,7 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
         if (closed_now := close(folder, left_open)) is not None:
             ended.append(closed_now)
     share_later(folder, ended)
+    file = file_here(_warn)
     now = time.time()
     try:
         held = make(str(folder), now=now)
@@ -168,11 +170,12 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
         session_id=session_id,
         uid=new_uid(milliseconds(now), os.urandom(10)),
         operation=clean(operation, limit=200),
-        environment=environment_name(environment, os.environ).value or "dev",
-        region=region_name(os.environ).value,
+        environment=environment_name(environment, os.environ, file).value or "dev",
+        region=region_name(os.environ, file).value,
         host=host_facts(),
         ci=ci_facts(os.environ),
         vcs=vcs_facts(Path.cwd()),
+        targets=file.targets,
         start_time=now,
     )
     try:

@@ -27,10 +27,13 @@ from nimble_watch.cli._listing import configure as configure_listing
 from nimble_watch.cli._sharing import bring, send
 from nimble_watch.cli._sharing import configure as configure_sharing
 from nimble_watch.cli.events import EVENTS, end, performance
+from nimble_watch.config import FILE, file_here
+from nimble_watch.errors import UsageError
 from nimble_watch.log import log_of
 from nimble_watch.reports import View, report
-from nimble_watch.session import Session
+from nimble_watch.session import Session, Targets
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
+from nimble_watch.session.targets import missed
 from nimble_watch.store import close_abandoned, current_id, how_closed, load_stopped, session_ids
 
 Command = Callable[[argparse.Namespace], int]
@@ -73,8 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     compared.add_argument(
         "--fail-on",
         action="append",
-        choices=("slower", "failed"),
-        help="end with 1 if the newest session was slower than is usual, or failed (may be repeated)",
+        choices=("slower", "failed", "target"),
+        help="end with 1 if the newest session was slower than is usual, failed, or missed a target (may be repeated)",
     )
     said = add("annotate", "say what an obstacle's cause was and what really helped; tag a session, or note", explain)
     configure_annotating(said)
@@ -126,8 +129,13 @@ def _say(text: str) -> None:
     sys.stdout.write(text)
 
 
-def _view(history: Sequence[Session] = (), rows: int = 10) -> View:
-    return View(rows=rows, now_ms=round(time.time() * 1000), history=history)
+def _view(history: Sequence[Session] = (), rows: int = 10, targets: Targets | None = None) -> View:
+    return View(rows=rows, now_ms=round(time.time() * 1000), history=history, targets=targets)
+
+
+def _targets() -> Targets | None:
+    """Give the targets of the folder that we are in; for sessions that were begun without any."""
+    return file_here(lambda wrong: _naming.warn([wrong])).targets
 
 
 def _stopped(folder: Path) -> list[Session]:
@@ -149,7 +157,8 @@ def summary(arguments: argparse.Namespace) -> int:
     """Print the summary of one session; of an open one the figures so far."""
     folder = _folder(arguments)
     name = "json" if arguments.output == "json" else "summary"
-    _say(report(name).render([_naming.read(folder, _naming.choose(folder, arguments.session))], _view()))
+    chosen = _naming.read(folder, _naming.choose(folder, arguments.session))
+    _say(report(name).render([chosen], _view(targets=_targets())))
     return 0
 
 
@@ -178,9 +187,8 @@ def list_sessions(arguments: argparse.Namespace) -> int:
     elif arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
     else:
-        history = (
-            _stopped(folder) if arguments.output == "table" else ()
-        )  # nothing else shows it, and it reads every file
+        # nothing else shows it, and it reads every file
+        history = _stopped(folder) if arguments.output == "table" else ()
         _say(report(OUTPUTS[arguments.output]).render(sessions, _view(history)))
     return 0
 
@@ -189,11 +197,18 @@ def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
     folder, number = _folder(arguments), max(1, arguments.number)
     sessions = list(_naming.read_all(folder, session_ids(folder)[: max(number, _COMPARED)]))
-    _say(report("compare").render(sessions, _view(_stopped(folder), rows=number)))
-    return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or ()))
+    targets = _targets()
+    _say(report("compare").render(sessions, _view(_stopped(folder), rows=number, targets=targets)))
+    return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or (), targets))
 
 
-def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str]) -> bool:
+def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str], targets: Targets | None) -> bool:
+    if "target" in conditions and last.targets is None and targets is None:
+        raise UsageError(
+            f"--fail-on target: {last.session_id} has no targets, and none are set here",
+            advise=f"write [targets] into {FILE} beside the Makefile",
+        )
     usual = [other for other in alike(last, sessions) if succeeded(other)]
     slower = any(row.verdict == "slower" for row in rows(last, usual) if row.name == TOTAL)
-    return ("slower" in conditions and slower) or ("failed" in conditions and not succeeded(last))
+    failed = {"slower": slower, "failed": not succeeded(last), "target": missed(last, targets)}
+    return any(failed[condition] for condition in conditions)

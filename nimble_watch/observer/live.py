@@ -20,7 +20,7 @@ from nimble_watch.objects import STRUCTS
 from nimble_watch.observer.causes import cause_of
 from nimble_watch.observer.core import Observer
 from nimble_watch.observer.entries import end_of_phase, option, told_command
-from nimble_watch.observer.facts import beginning, known_by_now
+from nimble_watch.observer.facts import beginning, first_number, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
 from nimble_watch.observer.orphan import Child
@@ -215,14 +215,14 @@ class Live:
         if session:
             writer = f"observer-{os.getpid()}" if fields.get("joined") else "observer"
             self._scribe = Scribe(Path(fields["sessions"]), session, writer, self._telling.warn, self._console.say)
-            begun = None if fields.get("joined") else beginning(fields, session, started)
+            begun = None if fields.get("joined") else beginning(fields, session, started, self._telling.warn)
             if begun is not None:
                 self._scribe.begin(begun)
             self._sharing.begin(fields, begun)
         options = fields.get("options") or {}
         stop = self._stop if options.get("fail_fast") else None
         self._telling = Telling(self._console, self._scribe, stop=stop, fetch_log=self._fetch_log)
-        self._observer = Observer(all_rules(), self._telling)
+        self._observer = Observer(all_rules(), self._telling, first=first_number(joined=bool(fields.get("joined"))))
         self._meter = Meter(self._observer.state, self._observer.scope, started)
         self._telling.join(self._observer, self._meter, kubeconfig=option(options, "kubeconfig"))
         if session and fields.get("joined"):

@@ -14,19 +14,21 @@ from functools import cache
 
 from msgspec import Struct
 
-from nimble_watch.session import Session
+from nimble_watch.session import Session, Targets
 
 
 class View(Struct, frozen=True, kw_only=True):
     """For whom a report is made: how many columns and rows there are, and what time it is (epoch milliseconds).
 
-    `history` holds the sessions of the whole history that a phase was, or would have been, stopped in.
+    `history` holds the sessions of the whole history that a phase was, or would have been, stopped in; `targets` are
+    those of the folder in which the report is asked for, and hold for sessions that have none of their own.
     """
 
     width: int = 80
     rows: int = 10
     now_ms: int | None = None
     history: Sequence[Session] = ()
+    targets: Targets | None = None
 
 
 class Report(Struct, frozen=True, kw_only=True):

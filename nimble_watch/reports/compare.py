@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from nimble_watch.reports import Report, View
+from nimble_watch.reports._aims import against
 from nimble_watch.reports._stops import advice
 from nimble_watch.reports._trust import trust
 from nimble_watch.reports._words import counted, money, one_line, percent, seconds
@@ -63,6 +64,8 @@ def _render(sessions: Sequence[Session], view: View) -> str:
     last = newest(sessions)
     lines += ["Recent Sessions:", *(_line(session) for session in sessions[: view.rows])]
     lines += ["", "Improvement Opportunities:", *_targets(last)]
+    if held := list(against(last, view)):
+        lines += ["", *held]
     lines += ["", *trust(last, sessions, width=view.width)]
     if said := advice(view.history):
         lines += ["", said]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from nimble_watch.reports import Report, View
+from nimble_watch.reports._aims import against
 from nimble_watch.reports._stops import stops_in, told
 from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
 from nimble_watch.session import (
@@ -28,7 +29,7 @@ _OLDER_MS = 5_000  # trouble that much older than the obstacle began before the 
 def summary(session: Session, view: View | None = None) -> str:
     """Give the summary of a session, open or ended."""
     shown = View() if view is None else view
-    parts = (_head, _phases, _obstacles, _waits, _score, _money, _advice, _billing)
+    parts = (_head, _phases, _obstacles, _waits, _score, _money, against, _advice, _billing)
     blocks = ["\n".join(lines) for part in parts if (lines := list(part(session, shown)))]
     return "\n\n".join(blocks) + "\n"
 

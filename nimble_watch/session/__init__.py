@@ -2,8 +2,9 @@
 
 `model` is what the file holds, `records` what the journals hold, `fold` turns the one into the other, `document` reads
 and writes JSON, `money` shares costs out, `variance` holds them against the plan, `scores` says how well it went,
-`foreign` merges what others wrote, `annotations` what people say later, `identity` tells one session from another,
-`reasons` says why what is unknown is, `schema` has the file's schema.
+`targets` whether as well as it was to, `foreign` merges what others wrote, `annotations` what people say later,
+`identity` tells one session from another, `reasons` says why what is unknown is,
+`schema` has the file's schema.
 No side effects anywhere here: files are `store`'s business.
 """
 
@@ -26,6 +27,7 @@ from nimble_watch.session.model import (
     Standing,
     Stop,
     Taken,
+    Targets,
     Usage,
     Wait,
 )
@@ -71,6 +73,7 @@ __all__ = [
     "Standing",
     "Stop",
     "Taken",
+    "Targets",
     "Usage",
     "Wait",
     "alive",

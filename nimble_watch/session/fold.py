@@ -85,7 +85,7 @@ class _State:
             return
         start = record.get("start_time")
         self.start_ms = milliseconds(float(start)) if isinstance(start, int | float) else moment(start) or at
-        for name in ("uid", "operation", "environment", "region", "host", "ci", "vcs"):
+        for name in ("uid", "operation", "environment", "region", "host", "ci", "vcs", "targets"):
             if record.get(name) is not None:
                 self.fields.setdefault(name, record[name])
 

@@ -258,11 +258,21 @@ class Stop(Struct, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+class Targets(Struct, kw_only=True, omit_defaults=True):
+    """What a session is to keep to, by `source`: seconds at most (in all, by phase), percent at least, USD at most."""
+
+    duration: int | None = None
+    phases: dict[str, int] = field(default_factory=dict)
+    efficiency: Decimal | None = None
+    cost_usd: Decimal | None = None
+    source: str | None = None
+
+
 class Session(Struct, kw_only=True):
     """One run of the workflow.
 
     `revision` counts what was published: 0 while open, 1 at the end, one more for each later change.  `comparable` says
-    what a comparison must agree on (shapes, image cold or warm).
+    what a comparison must agree on (shapes, image cold or warm).  `targets` are those that were in force when it began.
     """
 
     session_id: str
@@ -289,6 +299,7 @@ class Session(Struct, kw_only=True):
     cluster: dict[str, Any] | None = None
     namespaces: list[str] = field(default_factory=list)
     comparable: dict[str, Any] | None = None
+    targets: Targets | None = None
     waits: list[Wait] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)

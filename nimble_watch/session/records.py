@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nimble_watch.session.model import Costs, Obstacle, Remedy, Stop, Wait
+from nimble_watch.session.model import Costs, Obstacle, Remedy, Stop, Targets, Wait
 
 Record = dict[str, Any]
 """One journal line; `type` says which."""
@@ -42,6 +42,7 @@ def session_started(
     host: Mapping[str, Any] | None = None,
     ci: Mapping[str, Any] | None = None,
     vcs: Mapping[str, Any] | None = None,
+    targets: Targets | None = None,
     time: float | None = None,
 ) -> Record:
     """Say that a session began at `start_time` (epoch seconds)."""
@@ -56,6 +57,7 @@ def session_started(
         host=host,
         ci=ci,
         vcs=vcs,
+        targets=None if targets is None else msgspec.to_builtins(targets, builtin_types=(Decimal,)),
         start_time=start_time,
     )
 

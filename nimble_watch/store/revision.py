@@ -6,7 +6,6 @@ do not understand, stays as it is.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -62,6 +61,8 @@ def _revise(folder: Path, session_id: str, record: Mapping[str, Any]) -> Session
 
 
 def _document(path: Path) -> dict[str, Any]:
+    import json  # noqa: PLC0415  every short call of the store would pay
+
     with storing("read", path):
         raw = path.read_bytes()
     try:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import yaml
 
+from nimble_watch.config import FILE, file_of
+from nimble_watch.session import Targets
 from tests.readme import README, renewed, untold
 
 BIN = Path(sys.executable).parent
@@ -52,6 +55,16 @@ def test_the_steps_for_a_pipeline_run_as_they_stand(tmp_path: Path, status: int)
     assert summary.returncode == 0, summary.stderr
     assert "install" in summary.stdout
     assert ("phase-failed" in summary.stdout) is bool(status)
+
+
+def test_the_settings_file_that_it_shows_is_one(tmp_path: Path) -> None:
+    (settings,) = blocks("toml")
+    (tmp_path / FILE).write_text(settings)
+    file = file_of(tmp_path)
+    assert file.texts == {"environment": "staging", "region": "us-phoenix-1"}
+    assert file.targets == Targets(
+        duration=1800, phases={"install": 1200}, efficiency=Decimal(95), cost_usd=Decimal("2.50"), source=FILE
+    )
 
 
 def test_the_commands_that_it_names_exist() -> None:
