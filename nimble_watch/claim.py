@@ -21,6 +21,7 @@ import time
 JOURNALS = ".journal"
 _SILENCE = 24 * 3600.0  # a session that a shell left open ends after a day in which nobody wrote to it
 _TRIES = 100
+_ROOM = 16_384  # bytes that a disk must have left for a session; one that fills up later is another matter
 _SHAPE = "session-99999999-999999"
 
 
@@ -171,13 +172,22 @@ def _make(directory: str, *, now: float, leave_open: bool, warning: str) -> Clai
         os.makedirs(journals, 0o700, exist_ok=True)
         lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
+        os.write(lock, bytes(_ROOM))  # a full disk still makes folders and empty files
         fcntl.flock(lock, fcntl.LOCK_SH if leave_open else fcntl.LOCK_EX)
         session = _new_folder(directory, time.strftime("session-%Y%m%d-%H%M%S", time.gmtime(now)))
         os.rename(ready, os.path.join(journals, session, "lock"))  # appears held: never seen as one whose owner died
     except OSError:
         os.close(lock)
+        _remove(ready)
         raise
     return Claim(directory, session, joined=False, lock=lock, warning=warning)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def _new_folder(directory: str, stamp: str) -> str:

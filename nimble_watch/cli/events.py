@@ -55,6 +55,7 @@ from nimble_watch.store import (
     read_records,
     refold,
     result_of,
+    storing,
 )
 from nimble_watch.store import end as end_session
 
@@ -161,10 +162,8 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
     share_later(folder, ended)
     file = file_here(_warn)
     now = time.time()
-    try:
+    with storing("begin a session in", folder):
         held = make(str(folder), now=now)
-    except OSError as error:
-        raise StoreError(f"cannot begin a session in {folder}: {error.strerror}") from error
     session_id = held.session or ""
     record = session_started(
         session_id=session_id,

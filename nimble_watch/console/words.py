@@ -48,8 +48,8 @@ def obstacle_block(obstacle: Obstacle, *, now: float, cost: str) -> list[str]:
     lines = [f"{obstacle.kind}: {one_line(finding.summary)}{count}"]
     lines += [_row(finding.said_by, finding.evidence)] if finding.evidence else []
     lines += [_row("cause", finding.cause)] if finding.cause else []
-    for symptom in obstacle.symptoms[:3]:
-        lines.append(_row("hence", f"{symptom.kind} of {symptom.subject}"))
+    others = [symptom for symptom in obstacle.symptoms if symptom.subject != finding.subject]
+    lines += [_row("hence", f"{symptom.kind} of {symptom.subject}") for symptom in others[:3]]
     lines += [_row("do", finding.fix)] if finding.fix else []
     lines += [_row("type", finding.command)] if finding.command else []
     lines.append(_row("waiting", patience(obstacle, now)))

@@ -207,6 +207,7 @@ class Conduct:
             session=held.session,
             sessions=held.directory,
             joined=held.joined,
+            elsewhere=bool(held.warning),
             operation=self.order.operation,
             options=self.order.options,
             terminal=self.stage.terminal,

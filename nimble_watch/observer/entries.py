@@ -94,6 +94,11 @@ def option(options: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def recorded_as(session_id: str, begun: Mapping[str, Any]) -> str:
+    """Say under which name a session is kept, and where if that is not where sessions are looked for."""
+    return f"recorded as {session_id}" + (f" in {begun['sessions']}" if begun.get("elsewhere") else "")
+
+
 def end_of_phase(fields: Mapping[str, Any]) -> Record:
     """Give the launcher's word of a phase's end as the session keeps it; what NTP corrects all the time is nothing."""
     clock_set = float(fields.get("clock_set") or 0.0)

@@ -19,7 +19,7 @@ from nimble_watch.metering import Meter
 from nimble_watch.objects import STRUCTS
 from nimble_watch.observer.causes import cause_of
 from nimble_watch.observer.core import Observer
-from nimble_watch.observer.entries import end_of_phase, option, told_command
+from nimble_watch.observer.entries import end_of_phase, option, recorded_as, told_command
 from nimble_watch.observer.facts import beginning, first_number, known_by_now
 from nimble_watch.observer.inbox import Inbox
 from nimble_watch.observer.incoming import Heard, Incoming, Message
@@ -396,5 +396,5 @@ class Live:
         elif session is not None and not leave_open and (session.obstacles or session.costs.after):
             left = still_billing(session.costs.after)
             said = left == self._telling.billing  # at the end of a phase that failed, just now
-            self._console.say([*([] if said else left), f"recorded as {session.session_id}"])
+            self._console.say([*([] if said else left), recorded_as(session.session_id, self._begun)])
         self._sharing.end(session, self._telling.warn)

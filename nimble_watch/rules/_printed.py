@@ -24,7 +24,9 @@ _STALE = 120.0
 """Seconds after which a complaint that is not repeated was the last: the phase does something else by now."""
 
 _TROUBLE = re.compile(
-    r"\b(?:error|failed|fatal|denied|refused|cannot|unable|invalid|not found|forbidden|timed out)\b", re.IGNORECASE
+    r"\b(?:error|failed|fatal|denied|refused|cannot|unable|invalid|not found|forbidden|timed out|missing|no such"
+    r"|does not exist|nothing was)\b",
+    re.IGNORECASE,
 )
 
 
@@ -138,7 +140,15 @@ def _finding(
 
 
 def telling(lines: Sequence[Output]) -> str:
-    """Give the line that most likely tells the cause: the last that speaks of trouble and is no mere echo of it."""
-    said = [line.line.strip() for line in lines if line.line.strip() and not ECHO.search(line.line.strip())]
-    troubled = [line for line in said if _TROUBLE.search(line)]
-    return (troubled or said or [""])[-1]
+    """Give the line that most likely tells the cause: the last that speaks of trouble and is no mere echo of it.
+
+    A line that is set in belongs to one above it: what to try, a detail, somebody else's words that are quoted.
+    """
+    said = [line.line.rstrip() for line in lines if line.line.strip() and not ECHO.search(line.line.strip())]
+    own = [line for line in said if not line[0].isspace()]
+    found = _troubled(own) or _troubled(said) or own or said or [""]
+    return found[-1].strip()
+
+
+def _troubled(lines: list[str]) -> list[str]:
+    return [line for line in lines if _TROUBLE.search(line)]

@@ -2,8 +2,9 @@
 
 Signal: kubectl or helm says so of itself: `You must be logged in to the server`, `the server has asked for the client
 to provide credentials`, `is forbidden: User "u" cannot VERB resource "R"`, `getting credentials: exec: executable oci
-...`, `x509: ...`, a context, cluster or user that the kubeconfig does not have; as the last words of a phase that
-failed, or again and again for 5 s and more while it runs.
+...`, `x509: ...`, a context, cluster or user that the kubeconfig does not have, `current-context is not set`, `error
+loading config file "F": ...`; as the last words of a phase that failed, or again and again for 5 s and more while it
+runs.
 
 Near misses: a refusal that the phase got over (a right that is only nice to have); `forbidden` for another reason
 (quota, pod security, an admission webhook); the log of a container whose service account may not do something; a
@@ -39,13 +40,20 @@ _TRUST = re.compile(r"(?:to the server|cluster unreachable|openapi|Get \"https?:
 _ABSENT = re.compile(
     r"context was not found for specified context: (?P<context>\S+)|context \"(?P<named>[^\"]+)\" does not exist"
     r"|no context exists with the name: \"(?P<none>[^\"]+)\"|no server found for cluster \"(?P<cluster>[^\"]+)\""
-    r"|auth info \"(?P<user>[^\"]+)\" does not exist|(?P<empty>no configuration has been provided)"
-    r"|(?P<broken>error loading config file)"
+    r"|auth info \"(?P<user>[^\"]+)\" does not exist"
 )
+_NONE = re.compile(r"no configuration has been provided|current-context is not set")
+_BROKEN = re.compile(r"error loading config file \"(?P<file>[^\"]+)\": (?P<why>[^\n]+)")
+
+
+_MAKE_ONE = "make one anew; on OKE: oci ce cluster create-kubeconfig --cluster-id OCID"
 
 
 def _read(text: str) -> Told | None:
-    return _right(text) or _old_right(text) or _plugin(text) or _trust(text) or _login(text) or _absent(text)
+    for read in (_right, _old_right, _plugin, _trust, _login, _absent, _broken, _none):
+        if (told := read(text)) is not None:
+            return told
+    return None
 
 
 def _right(text: str) -> Told | None:
@@ -135,13 +143,37 @@ def _absent(text: str) -> Told | None:
         return None
     what = next((f"{kind} {found[kind]}" for kind in ("cluster", "user") if found[kind]), "")
     context = found["context"] or found["named"] or found["none"]
-    what = f"context {context}" if context else what or "what is needed to log in"
+    what = f"context {context}" if context else what
     return Told(
         summary=f"the kubeconfig does not have {what}",
         cause=f"The command asked for {what}, and the kubeconfig in force does not have it.",
         fix="Use a context that is there, or set KUBECONFIG to the file that has it.",
         command="kubectl config get-contexts",
         signature="absent",
+    )
+
+
+def _broken(text: str) -> Told | None:
+    if (found := _BROKEN.search(text)) is None:
+        return None
+    return Told(
+        summary=f"the kubeconfig {found['file']} cannot be read",
+        cause=f"The file is broken: {found['why'].strip()}.",
+        fix=f"Repair the place that is named, or {_MAKE_ONE}.",
+        command="kubectl config view",
+        signature="broken",
+    )
+
+
+def _none(text: str) -> Told | None:
+    if _NONE.search(text) is None:
+        return None
+    return Told(
+        summary="there is no kubeconfig with a current context",
+        cause="Neither KUBECONFIG nor ~/.kube/config says which cluster the command is to speak with.",
+        fix=f"Set KUBECONFIG to the file that does, name a context (kubectl config use-context NAME), or {_MAKE_ONE}.",
+        command="kubectl config get-contexts",
+        signature="none",
     )
 
 

@@ -67,6 +67,26 @@ def test_a_disk_that_is_full_before_the_start_sends_the_session_elsewhere_and_sa
     assert ended(elsewhere)["result"] == "failure"
 
 
+def test_a_disk_on_which_only_empty_files_can_be_made_sends_the_session_elsewhere_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 47. So a full disk is, as a rule: the folder was made, and not one record of the command was kept."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with small_disk(tmp_path / "disk") as disk:
+        sessions = disk / "sessions"
+        assert run(phase("true", options=("-q", "--sessions", str(sessions)))).status == 0
+        fill(disk)
+        done = run(phase(*FAILS, options=("--sessions", str(sessions))))
+        left = [path.name for path in (sessions / ".journal").iterdir() if path.name.startswith((".lock", "session"))]
+    assert (done.status, done.out, left) == (3, b"out\n", [])
+    (warning,) = warnings(done)
+    elsewhere = tmp_path / f"nimble-watch-{os.geteuid()}" / "sessions"
+    assert warning.endswith(f"No space left on device; this one goes to {elsewhere}")
+    session = ended(elsewhere)
+    assert session["result"] == "failure"
+    assert f"nimble-watch: recorded as {session['session_id']} in {elsewhere}\n" in done.err.decode()
+
+
 def test_a_read_only_disk_sends_the_session_elsewhere_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,6 +241,24 @@ def test_a_phase_that_failed_is_told_with_the_line_above_makes_echo() -> None:
     assert finding.said_by == "output"
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("install: nothing was done, as ENVIRONMENT is production", "  try: CONFIRM_COST=yes"), 0),
+        (("verify: there is no release nim in nim to verify", "  try: make install"), 0),
+        (("prereqs: it cannot be said", "prereqs: nothing was installed, as there is missing: a key"), 1),
+        (("deploying", "  | denied: no such right"), 1),
+        (("Traceback (most recent call last):", '  File "x.py", line 1', "ValueError: no"), 2),
+    ],
+)
+def test_of_what_a_failed_phase_printed_the_sentence_counts_and_not_what_is_set_in_below_it(
+    lines: tuple[str, ...], told: int
+) -> None:
+    world = World()
+    (finding,) = world.ask("phase-failed", world.phase(*lines))
+    assert finding.evidence == lines[told].strip()
+
+
 def test_a_phase_of_whose_output_nothing_is_known_is_given_no_words() -> None:
     world = World()
     (finding,) = world.ask("phase-failed", world.phase())

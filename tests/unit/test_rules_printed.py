@@ -161,6 +161,16 @@ def test_the_missing_right_is_named_with_the_commands_that_show_and_grant_it() -
     )
 
 
+def test_a_kubeconfig_that_is_broken_or_names_nothing_is_told_as_what_it_is() -> None:
+    broken = 'error: error loading config file "/root/.kube/config": yaml: line 3: mapping values are not allowed'
+    finding = obstacles(replay(phase(broken)))["api-auth"].finding
+    assert finding.summary == "the kubeconfig /root/.kube/config cannot be read"
+    assert finding.cause == "The file is broken: yaml: line 3: mapping values are not allowed."
+    finding = obstacles(replay(phase("error: current-context is not set")))["api-auth"].finding
+    assert finding.summary == "there is no kubeconfig with a current context"
+    assert "Set KUBECONFIG" in finding.fix
+
+
 def test_a_right_in_the_whole_cluster_and_a_service_account_are_granted_in_their_own_words() -> None:
     line = (
         'Error from server (Forbidden): nodes is forbidden: User "system:serviceaccount:ci:runner" cannot list '

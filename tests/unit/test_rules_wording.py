@@ -140,6 +140,8 @@ PRINTED = [
     ("api-auth", "Unable to connect to the server: x509: certificate has expired or is not yet valid"),
     ("api-auth", "Unable to connect to the server: getting credentials: exec: executable oci failed with exit code 1"),
     ("api-auth", 'error: no context exists with the name: "oke"'),
+    ("api-auth", "  | error: current-context is not set"),
+    ("api-auth", 'error: error loading config file "/home/dev/.kube/config": yaml: line 1: did not find expected node'),
     ("api-auth", "Error: invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER"),
     ("command-missing", "/bin/sh: 1: helm: not found"),
     ("command-missing", "zsh: command not found: helm"),
