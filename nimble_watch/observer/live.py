@@ -368,7 +368,8 @@ class Live:
         self._inbox.put(Message({"type": "survivor-ended"}))
 
     def _bury(self, cause: str) -> None:
-        """Close the session of a launcher that was killed."""
+        """Close the session of a launcher that was killed, and say so where it would have spoken."""
+        self._telling.warn(cause)
         options = self._begun.get("options") or {}
         now = clock.now()
         result = self._told_why if self._told_why in _DELIBERATE else "error"

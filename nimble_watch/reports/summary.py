@@ -179,7 +179,9 @@ def _score(session: Session, _view: View) -> Iterator[str]:
         yield f"Efficiency: {percent(score)} ({reason})"
     else:
         word, causes = band(score)
-        yield f"Efficiency: {percent(score)}  {word} ({causes[:1].lower()}{causes[1:]})"
+        # what fails at once meets no obstacle for long, and is no smooth execution all the same
+        how = f"  {word} ({causes[:1].lower()}{causes[1:]})" if session.result in (None, "success") else ""
+        yield f"Efficiency: {percent(score)}{how}"
 
 
 def _money(session: Session, view: View) -> Iterator[str]:

@@ -83,7 +83,9 @@ def test_all_below_a_killed_launcher_is_stopped_also_what_has_a_group_of_its_own
     """Case 13, nested: the inner child leads a group of its own, and ignores what can be ignored."""
     deaf = f"import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]\n{waiting(tmp_path)[-1]}"
     inner = phase(sys.executable, "-S", "-c", deaf, name="inner")
-    launcher = start(phase(*inner, options=("--kill-after", "0.3", "-q")))
+    err = tmp_path / "err"
+    with err.open("w") as file:
+        launcher = start(phase(*inner, options=("--kill-after", "0.3")), stderr=file)
     child = child_of(tmp_path)
     until(lambda: recorded(sessions, "phase-started"), "the record of the phase")
     launcher.kill()
@@ -91,7 +93,9 @@ def test_all_below_a_killed_launcher_is_stopped_also_what_has_a_group_of_its_own
     until(lambda: not alive(child), "the end of the innermost")
     session = next(one for one in (ended(sessions),))
     assert (session["result"], session["phases"]["install"]["result"]) == ("error", "error")
-    assert "and so the phase was stopped" in session["phases"]["install"]["cause"]["text"]
+    cause = session["phases"]["install"]["cause"]["text"]
+    assert cause == "nimble-watch was killed, and so the phase was stopped"
+    until(says(err, f"nimble-watch: {cause}\n"), "the same on stderr, where somebody may look first")
 
 
 def test_a_launcher_killed_before_anything_was_written_leaves_a_session_that_the_next_command_tells_of(

@@ -147,6 +147,14 @@ def test_a_summary_says_what_failed_why_what_it_cost_and_what_to_do() -> None:
     assert shown("summary", full_session()) == (Path(__file__).parent / "summary.txt").read_text()
 
 
+def test_only_a_session_that_went_well_is_called_smooth() -> None:
+    one = session("session-x", "verify", 100, delay=0, cost=None, count=0)
+    one.result = "success"
+    assert "Efficiency: 100.0%  Excellent (" in shown("summary", one)
+    one.result = "failure"
+    assert "Efficiency: 100.0%\n" in shown("summary", one)
+
+
 def test_a_summary_says_whose_words_are_quoted() -> None:
     session = full_session()
     (stuck,) = session.obstacles
