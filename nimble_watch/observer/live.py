@@ -76,7 +76,6 @@ class Live:
         self._told, self._told_why = "", ""
         self._child: Child | None = None
         self._early: list[Heard] = []
-        self._signals: list[Signal] = []
         self._spaces: frozenset[str] = frozenset()
         self._ahead: deque[Item] = deque()
         self._picture = FirstPicture(STRUCTS)
