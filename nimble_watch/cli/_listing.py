@@ -12,7 +12,15 @@ from nimble_watch.errors import UsageError
 from nimble_watch.session import Session
 from nimble_watch.session.baseline import total_ms
 
-OUTPUTS = {"table": "list", "wide": "wide", "json": "json", "yaml": "yaml", "csv": "csv", "name": "name"}
+OUTPUTS = {
+    "table": "list",
+    "wide": "wide",
+    "obstacles": "obstacles",
+    "json": "json",
+    "yaml": "yaml",
+    "csv": "csv",
+    "name": "name",
+}
 """Value of -o: the report that it stands for; `name` is no report."""
 
 _NUMBER = 20
@@ -27,8 +35,15 @@ _ORDERS: dict[str, Callable[[Session], Decimal | int | None]] = {
 
 def configure(room: argparse.ArgumentParser) -> None:
     """Add the filters, the order and the ways of showing."""
-    room.add_argument("-n", "--number", type=int, default=_NUMBER, help=f"how many (default: {_NUMBER}; 0: all)")
-    room.add_argument("-o", "--output", choices=tuple(OUTPUTS), default="table")
+    room.add_argument("-n", "--number", type=int, help=f"how many (default: {_NUMBER}; for obstacles and for 0: all)")
+    room.add_argument(
+        "-o",
+        "--output",
+        choices=tuple(OUTPUTS),
+        default="table",
+        help="table (default), wide: more columns; obstacles: which kinds were met most often and cost most, by phase, "
+        "environment and month; json, yaml, csv, name: for programs",
+    )
     configure_choice(room)
 
 
@@ -51,8 +66,13 @@ def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> Iterat
     since = _day("--since", arguments.since)
     until = _day("--until", arguments.until)
     wanted = (session for session in sessions if _fits(session, arguments) and _within(session, since, until))
-    number = arguments.number if arguments.number > 0 else None
-    return islice(wanted if arguments.sort is None else _sorted(wanted, _ORDERS[arguments.sort]), number)
+    number = _usual_number(arguments) if arguments.number is None else max(0, arguments.number)
+    return islice(wanted if arguments.sort is None else _sorted(wanted, _ORDERS[arguments.sort]), number or None)
+
+
+def _usual_number(arguments: argparse.Namespace) -> int:
+    """Give how many are shown where nobody says it: what adds them up needs all of them."""
+    return 0 if arguments.output == "obstacles" else _NUMBER
 
 
 def _sorted(wanted: Iterable[Session], order: Callable[[Session], Decimal | int | None]) -> Iterator[Session]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from statistics import median
 
+from nimble_watch.reports._tally import by_kind, delay_ms, kind_of, longest_first
 from nimble_watch.reports._words import clock, cut, money
-from nimble_watch.session import Obstacle, Session, is_counted, whole_seconds
+from nimble_watch.session import Session, is_counted, whole_seconds
 from nimble_watch.session.baseline import (
     LEAST,
     MOST,
@@ -41,6 +41,8 @@ def trust(session: Session, sessions: Sequence[Session], *, width: int) -> Itera
     else:
         compared = rows(session, usual)
         yield from _table(compared)
+        if not succeeded(session) and session.state != "open":
+            yield f"- as a whole it is not called faster or the same: it ended as {session.result}"
         yield from _why(session, usual, compared)
     yield from _steps(session, usual)
     if like:
@@ -105,18 +107,8 @@ def _delays(session: Session, phase: str) -> dict[str, int]:
     found: dict[str, int] = defaultdict(int)
     for obstacle in session.obstacles:
         if is_counted(obstacle) and (not phase or obstacle.phase == phase):
-            found[_kind(obstacle)] += _delay_ms(obstacle)
+            found[kind_of(obstacle)] += delay_ms(obstacle) or 0
     return {kind: delay for kind, delay in found.items() if delay > 0}
-
-
-def _kind(obstacle: Obstacle) -> str:
-    return obstacle.kind or obstacle.type or "unknown"
-
-
-def _delay_ms(obstacle: Obstacle) -> int:
-    if obstacle.delay_ms is not None:
-        return obstacle.delay_ms
-    return max(0, obstacle.time_delay_seconds or 0) * 1000
 
 
 def _steps(session: Session, usual: Sequence[Session]) -> Iterator[str]:
@@ -139,21 +131,13 @@ def _steps(session: Session, usual: Sequence[Session]) -> Iterator[str]:
 
 def _kinds(sessions: Sequence[Session], width: int) -> Iterator[str]:
     """Give the kinds of obstacle that cost most, each with how often, how long and how much."""
-    met: dict[str, list[Obstacle]] = defaultdict(list)
-    for session in sessions:
-        for obstacle in filter(is_counted, session.obstacles):
-            met[_kind(obstacle)].append(obstacle)
-    delays = {kind: sum(map(_delay_ms, obstacles)) for kind, obstacles in met.items()}
-    for kind in sorted(met, key=lambda kind: (-delays[kind], kind))[:_KINDS]:
-        times = "once" if len(met[kind]) == 1 else f"{len(met[kind])} times"
-        yield cut(f"- {kind}: {times}, {_span(delays[kind])}, {_cost(met[kind])}", width)
-
-
-def _cost(obstacles: Sequence[Obstacle]) -> str:
-    """Give what obstacles cost together: at least, where one of them has no price."""
-    costs = [one.cost_impact_usd if one.cost_attributed_usd is None else one.cost_attributed_usd for one in obstacles]
-    known = [cost for cost in costs if cost is not None]
-    return money(sum(known, Decimal(0)) if known else None, at_least=len(known) < len(costs))
+    met = by_kind(sessions)
+    for kind in longest_first(met)[:_KINDS]:
+        found = met[kind]
+        times = "once" if found.times == 1 else f"{found.times} times"
+        took = "an unknown delay" if found.delay_ms is None else _span(found.delay_ms)
+        cost = money(found.cost, at_least=found.at_least)
+        yield cut(f"- {kind}: {times}, {took}, {cost}", width)
 
 
 def _span(milliseconds: float) -> str:

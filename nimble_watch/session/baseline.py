@@ -164,7 +164,10 @@ class Row(Struct, frozen=True):
 
 
 def rows(session: Session, usual: Sequence[Session]) -> list[Row]:
-    """Compare a session's phases, and its total, with sessions like it that went well (newest first)."""
+    """Compare a session's phases, and its total, with sessions like it that went well (newest first).
+
+    One that did not go well may have taken longer than those, but ending early does not make it faster.
+    """
     newest = usual[:MOST]
     before: dict[str, list[float]] = defaultdict(list)
     for other in newest:
@@ -173,7 +176,12 @@ def rows(session: Session, usual: Sequence[Session]) -> list[Row]:
         if (lasted_in_all := total_ms(other)) is not None:
             before[TOTAL].append(lasted_in_all)
     now: dict[str, int | None] = {**dict(phase_ms(session)), TOTAL: total_ms(session)}
-    return [_row(name, value, band(before[name])) for name, value in now.items()]
+    found = [_row(name, value, band(before[name])) for name, value in now.items()]
+    return found if succeeded(session) else [*found[:-1], _unless_slower(found[-1])]
+
+
+def _unless_slower(row: Row) -> Row:
+    return row if row.verdict == "slower" else Row(row.name, row.value, row.usual, "unknown")
 
 
 def _row(name: str, value: int | None, usual: Band | None) -> Row:

@@ -93,7 +93,10 @@ def test_each_phase_has_a_verdict_of_its_own() -> None:
 
 
 def test_a_phase_that_failed_is_not_called_faster_for_ending_early() -> None:
-    assert "install" not in _verdicts(_session(20, 3_000, result="failure"), _history(12))
+    failed = _session(20, 3_000, result="failure")
+    assert _verdicts(failed, _history(12)) == {"discover": "same", "total": "unknown"}
+    assert "- as a whole it is not called faster or the same: it ended as failure" in _shown(failed, _history(12))
+    assert _verdicts(_session(20, 300_000, result="failure"), _history(12))["total"] == "slower"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +129,9 @@ def test_a_session_is_compared_with_what_was_before_it_only() -> None:
     assert earlier == ["session-20260101-000002", "session-20260101-000001", "session-20260101-000000"]
 
 
-def test_sessions_that_failed_do_not_make_the_band_but_count_in_the_share_of_success() -> None:
-    failed = [_session(number, 900_000, result="failure") for number in range(17, 12, -1)]
+@pytest.mark.parametrize("result", ["failure", "cancellation", "timeout", "error"])
+def test_sessions_that_failed_do_not_make_the_band_but_count_in_the_share_of_success(result: str) -> None:
+    failed = [_session(number, 900_000, result=result) for number in range(17, 12, -1)]
     text = _shown(_session(20), [*failed, *_history(10)])
     assert "- 10 of 15 sessions like it went well (66 %)" in text
     assert "slower" not in text
