@@ -64,6 +64,14 @@ def to_type(label: str, command: str, *, width: int, indent: int = 4, column: in
     return _column(label, [*(f"{line} \\" for line in lines[:-1]), lines[-1]], indent=indent, column=column)
 
 
+def within(line: str, width: int) -> list[str]:
+    """Give a line wrapped to the width, what follows indented by two more."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
 def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]
 

@@ -8,8 +8,9 @@ from decimal import Decimal
 from nimble_watch.reports import Report, View
 from nimble_watch.reports._aims import against
 from nimble_watch.reports._stops import stops_in, told
-from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, to_type, when
+from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, seconds, to_type, when, within
 from nimble_watch.session import (
+    COST_VARIANCE,
     Obstacle,
     Phase,
     Session,
@@ -38,7 +39,8 @@ def _head(session: Session, view: View) -> Iterator[str]:
     yield f"=== SESSION SUMMARY: {session.session_id} ==="
     yield ""
     where = session.region or "region unknown"
-    yield f"{session.operation or 'unknown operation'} in {session.environment or 'unknown environment'}, {where}"
+    what = f"{session.operation or 'unknown operation'} in {session.environment or 'unknown environment'}"
+    yield from within(f"{what}, {where}", view.width)
     figures = session.performance
     start = when(session.start_ms if session.start_ms is not None else moment(session.start_time))
     lasted = "" if figures.total_duration is None else f", {clock(figures.total_duration)}"
@@ -49,7 +51,8 @@ def _head(session: Session, view: View) -> Iterator[str]:
         yield f"Started {start}{lasted}{result}"
     if session.cluster and session.cluster.get("server"):
         context = session.cluster.get("context")
-        yield f"Cluster {session.cluster['server']}" + (f" (context {context})" if context else "")
+        seen = f"Cluster {session.cluster['server']}" + (f" (context {context})" if context else "")
+        yield from within(seen, view.width)
     if session.tags:
         yield from paragraph("Tags", " ".join(session.tags), width=view.width, indent=0, column=8)
     for note in session.notes:
@@ -63,7 +66,7 @@ def _phases(session: Session, view: View) -> Iterator[str]:
     wide = max(12, min(28, max(len(name) for name in session.phases)))
     yield f"{'Phase':<{wide}} {'Duration':>9}  {'Result':<13}{'Obstacles':>9} {'Cost':>10}"
     for name, phase in session.phases.items():
-        lasted = "running" if phase.duration is None and session.state == "open" else _lasted(phase)
+        lasted = _lasted(phase, session, view)
         count = len(phase.obstacles)
         yield (
             f"{cut(name, wide):<{wide}} {lasted:>9}  {_result(phase, session):<13}{count:>9} "
@@ -89,8 +92,12 @@ def _gaps(phase: Phase) -> Iterator[str]:
         yield f"the machine's clock was set {way} by {by} meanwhile; all times here are by the one of the beginning"
 
 
-def _lasted(phase: Phase) -> str:
-    return "n/a" if phase.duration is None else f"{phase.duration}s"
+def _lasted(phase: Phase, session: Session, view: View) -> str:
+    """Give how long a phase took; of one that runs, how long it has taken so far."""
+    runs = phase.duration is None and phase.end_ms is None and session.state == "open"
+    if runs and view.now_ms is not None and phase.start_ms is not None:
+        return seconds(whole_seconds(max(0, view.now_ms - phase.start_ms - phase.paused_ms)))
+    return "running" if runs else seconds(phase.duration)
 
 
 def _result(phase: Phase, session: Session) -> str:
@@ -172,11 +179,11 @@ def _waits(session: Session, view: View) -> Iterator[str]:
         yield cut(f"  {clock((wait.duration_ms or 0) // 1000):>8}  {what}{detail}", view.width)
 
 
-def _score(session: Session, _view: View) -> Iterator[str]:
+def _score(session: Session, view: View) -> Iterator[str]:
     score = session.performance.efficiency_score
     if score is None:
         reason = session.performance.unknown.get("efficiency_score", "not known")
-        yield f"Efficiency: {percent(score)} ({reason})"
+        yield from within(f"Efficiency: {percent(score)} ({reason})", view.width)
     else:
         word, causes = band(score)
         # what fails at once meets no obstacle for long, and is no smooth execution all the same
@@ -190,7 +197,7 @@ def _money(session: Session, view: View) -> Iterator[str]:
     total = money(costs.session_total, at_least=costs.at_least)
     why = "" if costs.session_total is not None else f" ({costs.unknown.get('session_total', 'not known')})"
     marked = costs.sources.get("session_total")
-    yield f"Cost{so_far}: {total}{why}" + (f" ({marked})" if marked else "")
+    yield from within(f"Cost{so_far}: {total}{why}" + (f" ({marked})" if marked else ""), view.width)
     if costs.estimated_hourly is not None or costs.actual_hourly is not None:
         yield f"  per hour: {money(costs.actual_hourly)}, planned {money(costs.estimated_hourly)}"
     if costs.blocked_usd:
@@ -201,27 +208,33 @@ def _money(session: Session, view: View) -> Iterator[str]:
         yield from paragraph("unpriced", gap, width=view.width, indent=2)
     if costs.price_source:
         dated = f" of {costs.price_date}" if costs.price_date else ""
-        yield f"  prices: {costs.price_source}{dated}"
+        yield from within(f"  prices: {costs.price_source}{dated}", view.width)
 
 
 def _advice(session: Session, view: View) -> Iterator[str]:
-    """Say what to do about the obstacle that cost most: in money, else in time."""
-    found = [obstacle for obstacle in session.obstacles if obstacle.root is None]
+    """Say what to do about the obstacle that cost most: in money, else in time; else about what ended the session."""
+    found = [obstacle for obstacle in session.obstacles if obstacle.root is None and is_counted(obstacle)]
     worst = max(found, key=_weight, default=None)
-    if worst is None or _weight(worst) == (Decimal(0), 0):
+    if worst is None or (not any(_weight(worst)[1:3]) and session.result in ("success", None)):
         return
-    lost = [] if worst.time_delay_seconds is None else [clock(worst.time_delay_seconds)]
+    lost = [clock(worst.time_delay_seconds)] if worst.time_delay_seconds else []
     lost += [money(worst.cost_attributed_usd)] if worst.cost_attributed_usd else []
-    yield f"Largest cause: {worst.kind or worst.type or worst.id} ({', '.join(lost)})"
+    how = ", ".join(lost) or (f"in {worst.phase}" if worst.phase else "")
+    yield cut(f"Largest cause: {worst.kind or worst.type or worst.id}" + (f" ({how})" if how else ""), view.width)
     advice = worst.fix or worst.suggested_fix
     if advice:
         yield from paragraph("do", advice, width=view.width, indent=2, column=6)
     if worst.command:
         yield from to_type("run", worst.command, width=view.width, indent=2, column=6)
+    for text in helped_before(worst.helped_before[:1]):
+        yield from paragraph("or", text, width=view.width, indent=2, column=6)
 
 
-def _weight(obstacle: Obstacle) -> tuple[Decimal, int]:
-    return obstacle.cost_attributed_usd or Decimal(0), obstacle.time_delay_seconds or 0
+def _weight(obstacle: Obstacle) -> tuple[bool, Decimal, int, bool]:
+    """Give how much an obstacle took; a plan that was too low stood in nobody's way, and what is terminal ended it."""
+    stood = obstacle.type != COST_VARIANCE
+    terminal = obstacle.verdict == "terminal"
+    return stood, obstacle.cost_attributed_usd or Decimal(0), obstacle.time_delay_seconds or 0, terminal
 
 
 def _billing(session: Session, view: View) -> Iterator[str]:

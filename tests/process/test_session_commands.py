@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from nimble_watch.cli import events, quick
+from tests.process.sides import end, nimble_watch, start, until
 
 BACKSLASH = "\\"
 
@@ -209,7 +210,7 @@ def test_an_open_session_shows_the_figures_so_far(nimble: Nimble) -> None:
     nimble("start-phase", "install")
     done = nimble("summary")
     assert "still open" in done.stdout
-    assert re.search(r"install +running +running", done.stdout)
+    assert re.search(r"install +\d+s  running", done.stdout)
 
 
 def test_a_failed_phase_makes_a_failed_session(nimble: Nimble) -> None:
@@ -363,3 +364,29 @@ def test_nothing_that_an_event_does_not_need_is_imported_on_the_way(nimble: Nimb
         timeout=60,
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_session_that_is_open_shows_its_figures_so_far(tmp_path: Path, sessions: Path) -> None:
+    nimble, go = Nimble(sessions), tmp_path / "go"
+    command = [
+        *nimble_watch(),
+        "exec",
+        "--phase",
+        "install",
+        "--",
+        "sh",
+        "-c",
+        f"until [ -e {go} ]; do sleep 0.02; done",
+    ]
+    running = start(command)
+    try:
+        until(lambda: (sessions / "current.json").exists() and nimble.current()["phases"], "the session's file")
+        text = nimble("summary").stdout
+        assert re.search(r"^Started .*, \d+ s so far, still open$", text, re.MULTILINE)
+        assert re.search(r"^install +\d+s  running +0 +n/a$", text, re.MULTILINE)
+        assert "Cost so far: n/a" in text
+        assert nimble("list").stdout.splitlines()[1].split()[3] == "open"
+    finally:
+        go.touch()
+        assert end(running) == 0
+    assert re.search(r"^install +\d+s  success", nimble("summary").stdout, re.MULTILINE)

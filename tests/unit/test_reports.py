@@ -170,6 +170,73 @@ def test_a_summary_fits_80_columns_and_its_commands_can_still_be_copied() -> Non
     assert lines[at].endswith("--reuse-values \\")
 
 
+def test_whatever_it_has_to_say_a_summary_fits_80_columns() -> None:
+    words = "some words " * 30
+    session = full_session()
+    session.operation = session.environment = "a-long-name-" * 3
+    session.cluster = {"server": "https://10.0.0.1:6443", "context": "a context of " * 8}
+    session.notes, session.tags = [words], ["tag"] * 40
+    session.performance.efficiency_score = None
+    session.performance.unknown["efficiency_score"] = words
+    session.costs.session_total, session.costs.unknown["session_total"] = None, words
+    session.costs.price_source = words
+    session.costs.unpriced = [words]
+    session.costs.after[0].what = words
+    session.phases["install-" * 9] = s.Phase(cause=s.Cause(text=words))
+    for at in range(2):
+        stuck = s.Obstacle(
+            id=f"o{at}", kind="kind-" * 30, phase="install-" * 20, description=words, fix=words, delay_ms=1
+        )
+        stuck.helped_before = [s.Remedy(fix=words, session="session-x", date="2026-01-01")]
+        session.obstacles.append(stuck)
+    session.targets = s.Targets(phases={"install-" * 9: 3}, cost_usd=Decimal("1234567.89"), source="x" * 60)
+    assert [line for line in shown("summary", session).splitlines() if len(line) > 80] == []
+
+
+def test_a_phase_that_runs_shows_how_long_it_has_taken_so_far() -> None:
+    phases = {"install": s.Phase(start_ms=1_000, paused_ms=2_000)}
+    session = s.Session(session_id="session-x", state="open", start_ms=1_000, phases=phases)
+    text = reports.report("summary").render([session], View(now_ms=65_400))
+    assert ["install", "62s", "running", "0", "n/a"] in [line.split() for line in text.splitlines()]
+    assert ["install", "running", "running", "0", "n/a"] in [
+        line.split() for line in shown("summary", session).splitlines()
+    ]
+
+
+def largest(*obstacles: s.Obstacle, result: str = "failure") -> str:
+    """Give what a summary says to do about the largest cause."""
+    session = s.Session(session_id="session-x", state="ended", result=result, obstacles=list(obstacles))
+    return shown("summary", session).partition("Largest cause: ")[2]
+
+
+def test_the_largest_cause_is_what_cost_most_of_what_counts() -> None:
+    costly = s.Obstacle(
+        id="o1", kind="gpu-insufficient", fix="Free one.", time_delay_seconds=9, cost_attributed_usd=Decimal(2)
+    )
+    long = s.Obstacle(id="o2", kind="image-pull-slow", fix="Wait.", time_delay_seconds=900)
+    doubtful = s.Obstacle(id="o3", kind="quota-exceeded", time_delay_seconds=9999, extra={"scope": {"sure": False}})
+    plan = s.Obstacle(id="o4", kind="cost-variance", type="cost-variance", cost_attributed_usd=Decimal(50))
+    symptom = s.Obstacle(
+        id="o5", kind="pvc-unbound", root="o1", time_delay_seconds=9999, cost_attributed_usd=Decimal(9)
+    )
+    assert largest(costly, long, doubtful, plan, symptom) == "gpu-insufficient (9 s, $2.00)\n  do    Free one.\n"
+    assert largest(long, doubtful, plan).startswith("image-pull-slow (15:00)\n")
+    assert largest(plan).startswith("cost-variance ($50.00)\n")
+
+
+def test_what_ended_a_session_is_its_largest_cause_however_short_it_stood() -> None:
+    helped = [s.Remedy(fix="Installed it.", session="session-y", date="2026-01-01")]
+    quick = s.Obstacle(id="o1", kind="command-missing", phase="install", verdict="terminal", fix="Install helm.")
+    quick.helped_before = helped
+    other = s.Obstacle(id="o2", kind="image-pull-slow", phase="discover", time_delay_seconds=0)
+    assert largest(other, quick) == (
+        "command-missing (in install)\n"
+        "  do    Install helm.\n"
+        "  or    helped last time: Installed it. (session-y, 2026-01-01)\n"
+    )
+    assert largest(other, quick, result="success") == ""
+
+
 def test_a_summary_of_an_open_or_empty_session_says_so() -> None:
     text = shown("summary", s.Session(session_id="session-x", state="open"))
     assert "still open" in text
