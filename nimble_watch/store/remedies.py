@@ -7,6 +7,7 @@ matter, since nobody waits for it.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from nimble_watch.store.files import StoreError
 from nimble_watch.store.history import load, session_ids, session_path
 
 _FILES, _BYTES, _SECONDS, _MOST = 300, 4 << 20, 0.5, 3
+_SAID = re.compile(rb'"annotated"\s*:\s*"|"source"\s*:\s*(?:"logged"|"foreign"|null)')
 _BY_HAND = ("logged", "foreign", None)
 """Where an obstacle is from whose fix is somebody's word already: our own advice proves nothing."""
 
@@ -54,7 +56,9 @@ def _sessions(folder: Path, kind: str) -> Iterator[Session]:
 
 
 def _names(path: Path, word: bytes) -> bool:
+    """Tell whether a file names the kind, and somebody's word of an obstacle; the guide's own files name no source."""
     try:
-        return path.stat().st_size <= _BYTES and word in path.read_bytes()
+        raw = path.read_bytes() if path.stat().st_size <= _BYTES else b""
     except OSError:
         return False
+    return word in raw and (_SAID.search(raw) is not None or b'"source"' not in raw)
