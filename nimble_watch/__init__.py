@@ -13,11 +13,13 @@ A guided tour, in the order in which a run passes through the rooms:
 - `shared` carries ended sessions to a store that a team has in common (a folder, a bucket), and theirs back to `store`.
 - `exports` hands sessions to other programs, `imports` takes those of others in; `dataset` keeps a large history as
   Parquet (`columns` is its schema) and answers questions to it.
+- `oci_principals` says who asks OCI; each edge whose name begins with `oci_` asks it for one kind of thing.
 - `cleaning` is the door through which every outside text passes; `system` is what the operating system offers.
 
-Imports point down only: cli > launcher | observer | dataset | imports > shared > edges (cluster, store, recording,
-console, procs, config; log and retry below them) > runner | claim > exports > rules | reports | metering | columns >
-session > obstacles > scope > findings > state | prices > signals > objects > cleaning | extras > errors | system.
+Imports point down only: cli > launcher | observer | dataset | imports > shared > edges (cluster, oci_*, store,
+recording, console, procs, config; log and retry below them) > runner | claim > exports > rules | reports | metering |
+columns > session > obstacles > scope > findings > state | prices > signals > objects > cleaning | extras > errors |
+system.
 import-linter holds it.
 """
 
