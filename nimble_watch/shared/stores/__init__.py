@@ -2,7 +2,7 @@
 
 Each has `open_store(address, seconds)`, where `seconds` is how long one request may take.  Whatever library it needs it
 imports there, so that looking for the right file costs nothing, and a library that is missing is named with what to
-type.  A file may also say by `accepts(address)` that it takes an address of a scheme which is nobody's.
+type.  What is nobody's scheme is `others`' to take or to leave.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nimble_watch.errors import closest
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import SharedError
 from nimble_watch.shared.protocol import SharedStore
+from nimble_watch.shared.stores import others
 
 
 @cache
@@ -36,7 +37,7 @@ def schemes() -> list[str]:
 
 def open_store(address: Address, seconds: float) -> SharedStore:
     """Open the store at an address; nothing is sent before it is used."""
-    kind = _kinds().get(address.scheme)
+    kind = _kinds().get(address.scheme) or (others if others.takes(address.scheme) else None)
     if kind is None:
         meant = closest(address.scheme, schemes())
         raise SharedError(

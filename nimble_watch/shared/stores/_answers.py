@@ -17,7 +17,7 @@ _CLOCK = "the clock of this machine is wrong, or the store's: set it (`chronyc t
 _ADVICE: dict[str, str] = {
     "NoSuchBucket": "make the bucket, or correct its name in the address",
     "BucketNotFound": "make the bucket, correct its name in the address, or ask for the right to see it",
-    "NamespaceNotFound": "correct the namespace in the address: oci://BUCKET@NAMESPACE",
+    "NamespaceNotFound": "correct the namespace in the address: ?namespace=NAME",
     "AccessDenied": "ask for the right to write there (to pull: to list and read)",
     "InvalidAccessKeyId": "the access key is not known there: is it of this store?",
     "SignatureDoesNotMatch": "the secret key is not the one of this access key",

@@ -16,6 +16,7 @@ from pathlib import Path
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import SharedError
 from nimble_watch.shared.protocol import MissingError, SharedStore
+from nimble_watch.shared.stores._walking import walk
 
 SCHEMES = frozenset(("file",))
 
@@ -76,22 +77,14 @@ class FolderStore:
         with self._failing():
             if not self._folder.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            yield from self._below("", prefix, after)
+            yield from walk(self._entries, prefix, after)
 
-    def _below(self, key: str, prefix: str, after: str) -> Iterator[str]:
+    def _entries(self, key: str) -> list[tuple[str, bool]]:
         try:
             with os.scandir(self._folder / key) as entries:
-                there = [entry for entry in entries if not entry.name.startswith(".")]
-                names = [f"{key}{entry.name}{'/' if entry.is_dir() else ''}" for entry in there]
+                return [(entry.name, entry.is_dir()) for entry in entries]
         except FileNotFoundError:
-            return
-        for name in sorted(names, key=os.fsencode):
-            if name.endswith("/"):
-                wanted = name.startswith(prefix) or prefix.startswith(name)
-                if wanted and (name > after or after.startswith(name)):
-                    yield from self._below(name, prefix, after)
-            elif name.startswith(prefix) and name > after:
-                yield name
+            return []
 
     def get(self, key: str) -> bytes:
         """Give an object's bytes."""
