@@ -38,6 +38,7 @@ OURS = "nimble-watch: "
 _AFTER = 1.0
 """Seconds that are watched on after a phase's end: what the cluster said at its end is still under way."""
 _LIMIT = 180.0
+"""Seconds in which one more case has to end: how long all of them take is the machine's business."""
 _WHOLE = """({script})
 own=$?
 echo $own >{own}
@@ -103,10 +104,10 @@ def play(cluster: Cluster, cases: Sequence[Case], folder: Path) -> dict[tuple[st
         before = len(inbox.signals)
         # The longest first; and few on their way at once, else each would see a cluster that is slow as none is.
         for case in sorted(cases, key=lambda case: -case.wait):
-            until(lambda: sum(not phase.under_way for phase in phases) < _STARTING, "phases to be under way")
-            until(lambda: sum(not phase.ended for phase in phases) < _AT_ONCE, "a phase to end")
+            until(lambda: sum(not phase.under_way for phase in phases) < _STARTING, "phases to be under way", _LIMIT)
+            until(lambda: sum(not phase.ended for phase in phases) < _AT_ONCE, "a phase to end", _LIMIT)
             phases.append(_Playing(cluster, case, folder, nodes.get(case.namespace, "")))
-        until(lambda: all(phase.ended for phase in phases), "all cases to end", _LIMIT)
+        _await_all(phases)
         time.sleep(_AFTER)
     finally:
         for phase in phases:
@@ -116,6 +117,11 @@ def play(cluster: Cluster, cases: Sequence[Case], folder: Path) -> dict[tuple[st
         _clear(cluster, cases, nodes)
     listed, live = inbox.signals[:before], inbox.signals[before:]
     return {(p.case.kind, p.case.side): Played(p, list(_stream(p, listed, live))) for p in phases}
+
+
+def _await_all(phases: Sequence[_Playing]) -> None:
+    while left := sum(not phase.ended for phase in phases):
+        until(lambda left=left: sum(not phase.ended for phase in phases) < left, "one more case to end", _LIMIT)  # type: ignore[misc]  # bound early
 
 
 def _prepare(cluster: Cluster, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
