@@ -31,6 +31,9 @@ class Setting(NamedTuple):
     source: str
 
 
+_TEXTS = ("environment", "region", "project", "store")
+
+
 class File(NamedTuple):
     """What nimble-watch.toml says; without a path there is none."""
 
@@ -123,8 +126,11 @@ class _Reader:
 
     def file(self, document: Mapping[str, Any]) -> File:
         """Give what the file says."""
-        self._known(document, (), ("environment", "region", "targets"))
-        texts = {name: self._text(document[name], name) for name in ("environment", "region") if name in document}
+        self._known(document, (), (*_TEXTS, "targets"))
+        texts = {name: self._text(document[name], name) for name in _TEXTS if name in document}
+        if texts.get("store", "") != str(document.get("store", "")).strip():
+            advise = "put it into NIMBLE_WATCH_STORE: who has the repository has this file"
+            raise ConfigError(f"{self._where('store')} holds a secret", advise=advise)
         return File(self._path, texts, self._targets(document["targets"]) if "targets" in document else None)
 
     def _targets(self, table: Any) -> Targets:
@@ -210,7 +216,10 @@ _LONGEST = 365 * 86_400  # seconds
 
 
 def store_url(environ: Mapping[str, str]) -> str:
-    """Give the address of the store that a team shares, as typed, so perhaps with a secret; empty if there is none."""
+    """Give the address of the store to which sessions go by themselves, as typed, so perhaps with a secret.
+
+    Empty if there is none.  The file of a repository is not asked: whoever only tries one out shall send it nothing.
+    """
     return environ.get("NIMBLE_WATCH_STORE", "").strip()
 
 

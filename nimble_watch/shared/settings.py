@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nimble_watch.config import remote_name, store_url
+from nimble_watch.config import file_of, remote_name, store_url
 from nimble_watch.shared.address import Address, read_address
 from nimble_watch.shared.layout import SharedError, check_project
 
@@ -24,13 +24,15 @@ def common(
 ) -> Common | None:
     """Give the store and the project that are in force in a folder; None if no store is.
 
-    A flag wins over the environment; a project that nobody named is called after the checkout's remote repository, so
-    that every machine's checkout means the same one, else after its folder.
+    A flag wins over the environment, that over nimble-watch.toml; a project that nobody named is called after the
+    checkout's remote repository, so that every machine's checkout means the same one, else after its folder.
     """
-    url = store or store_url(environ)
+    told = file_of(folder).texts
+    url = store or store_url(environ) or told.get("store", "")
     if not url:
         return None
-    name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or _plain(remote_name(folder) or folder.name)
+    name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or told.get("project", "")
+    name = name or _plain(remote_name(folder) or folder.name)
     return Common(read_address(url), check_project(name))
 
 
@@ -38,7 +40,8 @@ def needed(environ: Mapping[str, str], folder: Path, *, store: str | None = None
     """Give what is in force, or say how to choose a store."""
     found = common(environ, folder, store=store, project=project)
     if found is None:
-        raise SharedError("no shared store is chosen", advise="name one with --store URL or NIMBLE_WATCH_STORE")
+        advise = "name one with --store URL or NIMBLE_WATCH_STORE, or as `store` in nimble-watch.toml"
+        raise SharedError("no shared store is chosen", advise=advise)
     return found
 
 

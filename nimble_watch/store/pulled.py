@@ -7,6 +7,7 @@ well begin a session in the same second.  An own session that came back is shown
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -99,11 +100,16 @@ def keep_pulled(folder: Path, head: Head, document: bytes) -> bool:
         if there is not None and there.revision > head.revision:
             return False
         with storing("read", path):
-            if there is not None and path.read_bytes() == document:
+            if there is not None and there.revision == head.revision and _is_ours(path, document):
                 return False
         write_whole(path, document, mode=0o400)
         return True
     raise StoreError(f"there are two sessions {head.session_id} with uids that end in {head.uid[-_LONG:]}")
+
+
+def _is_ours(path: Path, document: bytes) -> bool:
+    """Tell whether a file needs no writing: it holds this already, or what somebody here said of the session since."""
+    return bool(path.stat().st_mode & stat.S_IWUSR) or path.read_bytes() == document
 
 
 def _places(folder: Path, session_id: str, uid: str) -> Iterable[Path]:

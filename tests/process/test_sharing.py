@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,8 @@ import pytest
 
 from tests.process.conftest import ours
 from tests.process.sides import Outcome, end, nimble_watch, run, start, until
+
+NOWHERE = "T0ken_of-a-request-that-nobody-may-see"
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_push_without_a_word_sends_the_newest_and_names_what_cannot_be_sent(sess
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("", b"no shared store is chosen; name one with --store URL or NIMBLE_WATCH_STORE"),
+        ("", b"no shared store is chosen; name one with --store URL or NIMBLE_WATCH_STORE, or as `store`"),
         ("fiel:///tmp", b"did you mean file://?"),
         ("/no/such/folder", b"is it mounted?"),
         ("file://otherhost/tmp", b"names another machine"),
@@ -162,3 +166,66 @@ def test_what_a_later_command_ends_for_a_killed_one_is_sent_with_the_next_push(s
     assert session(sessions, "push").out.count(b" r1 sent") == 1
     assert session(sessions, "end").status == 0
     assert sum(".r1-" in key for key in keys(store)) == 2
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Give a URL of a store that takes connections and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/p/{NOWHERE}/n/ns/b/history/o/"
+
+
+def test_a_store_that_never_answers_holds_up_no_status_and_shows_no_token(
+    silent: str, sessions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIMBLE_WATCH_STORE", silent)
+    monkeypatch.setenv("DEBUG", "1")
+    done = run([*nimble_watch(), "exec", "--phase", "install", "--", "sh", "-c", "exit 7"])
+    assert done.status == 7
+    assert done.err.count(b"is not shared yet") == 1
+    assert NOWHERE.encode() not in done.err + done.out
+    files = [path for path in sessions.rglob("*") if path.is_file()]
+    assert [path.name for path in files if ".unsent" in path.parts and path.name.startswith("session-")]
+    assert not [path for path in files if NOWHERE in str(path) or NOWHERE.encode() in path.read_bytes()]
+
+
+def test_whoever_is_in_a_hurry_does_not_wait_for_the_store(
+    silent: str, sessions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIMBLE_WATCH_STORE", silent)
+    waiting = start([*nimble_watch(), "exec", "--", "true"])
+    until(lambda: list((sessions / "shared").rglob("session-*")), "the beginning of the sending")
+    waiting.terminate()
+    end(waiting)
+    assert ours(sessions), "the sending goes on without it"
+
+
+def test_what_one_says_of_another_s_session_goes_back_to_the_store(store: Path, sessions: Path) -> None:
+    run([*nimble_watch(), "exec", "--phase", "install", "--", "true"])
+    desk = sessions / "desk"
+    session(desk, "pull")
+    (name,) = session(desk, "list", "-o", "name").out.decode().split()
+    assert session(desk, "annotate", name, "--tag", "seen").status == 0
+    assert sum(".r2-" in key for key in keys(store)) == 1
+    assert session(desk, "pull").status == 0
+    (shown,) = json.loads(session(desk, "list", "-o", "json").out)
+    assert (shown["revision"], shown["tags"]) == (2, ["seen"])
+    session(sessions, "pull")
+    (newer,) = json.loads(session(sessions, "list", "-o", "json").out)
+    assert newer["tags"] == ["seen"]
+
+
+def test_a_repository_may_name_its_store_but_nothing_goes_there_unasked(sessions: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "nimble-watch.toml").write_text(f'store = "{tmp_path / "shared"}"\nproject = "nim"\n')
+    assert run([*nimble_watch(), "exec", "--", "true"], cwd=tmp_path).status == 0
+    assert keys(tmp_path / "shared") == []
+    assert run([*nimble_watch(), "session", "push"], cwd=tmp_path).status == 0
+    assert len(keys(tmp_path / "shared")) == 1
+    (tmp_path / "nimble-watch.toml").write_text(f'store = "https://host/p/{NOWHERE}/n/ns/b/b/o/"\n')
+    refused = run([*nimble_watch(), "session", "push"], cwd=tmp_path)
+    assert b"line 1: store holds a secret; put it into NIMBLE_WATCH_STORE" in refused.err
+    assert NOWHERE.encode() not in refused.err
+    assert sessions.exists()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nimble_watch.errors import NimbleWatchError
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared import SharedError, SharedStore, WriteOnlyError, open_store, patience, read_address
+from tests.process.test_readme import BIN, blocks
 from tests.stores.cloud import BUCKET, NAMESPACE, PAR, TENANCY, USER, Cloud, new_key, pem, token
 from tests.stores.contract import lists_in_order, misses_what_is_not_there, writes_once
 from tests.stores.front import make_authority
@@ -236,3 +239,33 @@ def test_two_urls_to_the_same_place_are_one_store(cloud: Cloud) -> None:
     one, other = (read_address(f"{cloud.url}/p/{given}/n/ns/b/b/o/team") for given in (PAR, "another-Token"))
     assert one.fingerprint == other.fingerprint
     assert one.fingerprint != read_address(f"{cloud.url}/p/{PAR}/n/ns/b/b/o/others").fingerprint
+
+
+def test_the_step_for_ci_that_the_readme_shows_sends_its_session(cloud: Cloud, tmp_path: Path) -> None:
+    _, (step,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    url = f"{cloud.url}/p/{PAR}/n/{NAMESPACE}/b/{BUCKET}/o/nimble/"
+    secret = {"${{ secrets.NIMBLE_WATCH_STORE }}": url}
+    (tmp_path / "Makefile").write_text("all:\n\t+nimble-watch run install\ninstall:\n\t@echo installing\n")
+    ended = subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            **{name: secret.get(value, value) for name, value in step["env"].items()},
+            "NIMBLE_WATCH_SESSIONS": str(tmp_path / "sessions"),
+            "KUBECONFIG": os.devnull,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    marker, session = sorted(cloud.objects)
+    assert marker.startswith("nimble/v1/p=nim/d=")
+    assert (".r0-" in marker, ".r1-" in session) == (True, True)
+    assert PAR not in ended.stdout + ended.stderr
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "sessions").rglob("*") if path.is_file())
+    assert PAR.encode() not in kept
