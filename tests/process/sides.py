@@ -25,6 +25,15 @@ class Outcome(NamedTuple):
     err: bytes
 
 
+class Told(NamedTuple):
+    """How a command that was treated in some way ended, what it wrote, and which signals it saw."""
+
+    status: int
+    out: bytes
+    err: bytes
+    signals: list[str]
+
+
 def nimble_watch(package: Path = PACKAGE) -> list[str]:
     """Give the start of a command line of ours."""
     return [sys.executable, "-P", str(package / "__main__.py")]
@@ -59,6 +68,33 @@ def end(process: subprocess.Popen[bytes], seconds: float = LIMIT) -> int:
     return process.wait(timeout=seconds)
 
 
+def beside(
+    command: Callable[[Path], Sequence[str]],
+    treat: Callable[[int, Path], None],
+    folder: Path,
+    *options: str,
+    package: Path = PACKAGE,
+) -> tuple[Told, Told]:
+    """Treat a command in the same way without us and with us, and give what became of each.
+
+    `command` is made for the file that it says `ready PID` in, and logs its signals to, as a `recorder` does; `treat`
+    gets the process that was started (ours, or the command itself) and that file.
+    """
+    told = []
+    for name, before in (("bare", []), ("ours", wrapped([], *options, package=package))):
+        log = folder / name
+        process = start([*before, *command(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            ready(log)
+            treat(process.pid, log)
+            out, err = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+            process.communicate()
+        told.append(Told(process.returncode, out, err, signals(log)))
+    return told[0], told[1]
+
+
 def until(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
     """Wait for a condition and give its value; a limit, not a measurement."""
     give_up = time.monotonic() + seconds
@@ -87,15 +123,19 @@ def state(pid: int) -> str:
     return str(psutil.Process(pid).status())
 
 
-def recorder(log: Path, *, ends: str = "") -> list[str]:
-    """Give a command that logs each signal it gets, and says `ready` once it would; `ends` names those it ends on."""
+def recorder(log: Path, *, ends: str = "", aloud: bool = False) -> list[str]:
+    """Give a command that logs each signal it gets, and says `ready` once it would; `ends` names those it ends on.
+
+    `aloud` has it say the signals to its stdout and stderr, too.
+    """
     names = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM"]
     program = f"""
 import os, signal, sys
 log = os.open({str(log)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 def got(number, frame):
     name = signal.Signals(number).name[3:]
-    os.write(log, (name + "\\n").encode())
+    for descriptor in (log, 1, 2) if {aloud} else (log,):
+        os.write(descriptor, (name + "\\n").encode())
     if name in {ends.split()!r}:
         os._exit(3)
 for name in {names!r}:

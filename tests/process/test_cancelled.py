@@ -59,7 +59,7 @@ def session(sessions: Path) -> dict[str, Any]:
 def test_a_cancelled_job_ends_with_each_signal_told_once_and_the_session_saved(
     system: System, shape: Callable[[list[str], Path], list[str]], tmp_path: Path, sessions: Path
 ) -> None:
-    """Case 14: the child ends on the first signal that the CI sends."""
+    """More of case 14: the child ends on the first signal that the CI sends."""
     first = system.signals[0].name[3:]
     job, log = step(tmp_path, shape, ends=first)
     observed = until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
@@ -81,7 +81,7 @@ def test_a_cancelled_job_ends_with_each_signal_told_once_and_the_session_saved(
 def test_a_job_whose_child_takes_no_hint_is_gone_all_the_same_and_the_session_saved(
     system: System, shape: Callable[[list[str], Path], list[str]], tmp_path: Path, sessions: Path
 ) -> None:
-    """Case 14: KILL reaches us and not the child, which leads a group of its own: the observer finishes the stop."""
+    """More of case 14: KILL reaches us and not the child's own group: the observer finishes the stop."""
     job, log = step(tmp_path, shape, ends="")
     until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
     child = int(log.read_text().split()[1])
@@ -95,7 +95,7 @@ def test_a_job_whose_child_takes_no_hint_is_gone_all_the_same_and_the_session_sa
 def test_a_ci_that_kills_every_process_itself_leaves_a_session_for_the_next_command_to_close(
     tmp_path: Path, sessions: Path
 ) -> None:
-    """Cases 13 and 14: nobody is left then who could; neither is anything of the child's."""
+    """More of cases 13 and 14: nobody is left then who could; neither is anything of the child's."""
     job, log = step(tmp_path, as_last_words, ends="", kill_after=60)  # so the CI is the first to lose its patience
     until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
     child = int(log.read_text().split()[1])
@@ -112,7 +112,7 @@ def test_a_ci_that_kills_every_process_itself_leaves_a_session_for_the_next_comm
 
 @pytest.mark.parametrize("system", [GITHUB, GITLAB], ids=lambda system: system.name)
 def test_a_child_that_ends_on_the_second_signal_gets_both_once(system: System, tmp_path: Path, sessions: Path) -> None:
-    """Case 14: what ignores INT as helm's children may, and ends on TERM."""
+    """More of case 14: what ignores INT as helm's children may, and ends on TERM."""
     job, log = step(tmp_path, as_last_words, ends="TERM")
     until(lambda: list(sessions.glob("session-*.json")), "the observer's start")
     job.cancel(system, WAIT)

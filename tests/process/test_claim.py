@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from functools import partial
 from pathlib import Path
 
 from nimble_watch.claim import is_session_id
 from tests.process.scribes import Scribe
-from tests.process.sides import end, nimble_watch, ready, recorder, run, start, until, wrapped
+from tests.process.sides import Outcome, end, nimble_watch, ready, recorder, run, start, until, wrapped
 
 
 def open_sessions(sessions: Path) -> list[str]:
@@ -15,8 +18,36 @@ def open_sessions(sessions: Path) -> list[str]:
     return sorted(path.name for path in (sessions / ".journal").glob("session-*"))
 
 
-def test_commands_in_the_same_second_get_a_session_each(sessions: Path, alone: Path) -> None:
-    """Case 49."""
+def _has_lines(path: Path, count: int) -> bool:
+    return path.exists() and path.read_text().count("\n") == count
+
+
+def test_commands_in_the_same_second_get_a_session_each(sessions: Path, tmp_path: Path) -> None:
+    """Case 49: all are let go at once; were the machine so slow that no two share a second, they are tried again."""
+    gate, there = tmp_path / "gate", tmp_path / "there"
+    os.mkfifo(gate)
+    command = ["sh", "-c", "echo out; echo err >&2; exit 5"]
+    wait = ["sh", "-c", f'exec 9<{gate}; echo >>{there}; read go <&9; exec 9<&-; exec "$@"', "sh"]
+    tries = 0
+    while not any(path.stem.endswith("-2") for path in sessions.glob("session-*.json")):
+        tries += 1
+        assert tries <= 10, "no two commands began in the same second"
+        together = [*wait, *wrapped(command, "--phase", "install")]
+        processes = [start(together, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+        with gate.open("w"):
+            until(partial(_has_lines, there, 4 * tries), "all of them at the gate")
+        for process in processes:
+            out, err = process.communicate(timeout=30)
+            assert Outcome(process.returncode, out, err) == run(command)
+    found = [json.loads(path.read_text()) for path in sessions.glob("session-*.json")]
+    assert len({session["session_id"] for session in found}) == len(found) == 4 * tries
+    assert {(session["state"], session["phases"]["install"]["exit"]) for session in found} == {("ended", 5)}
+    assert open_sessions(sessions) == []
+    assert len((sessions / "all-sessions.txt").read_text().splitlines()) == 4 * tries
+
+
+def test_many_commands_at_once_get_a_session_each(sessions: Path, alone: Path) -> None:
+    """More of case 49: the claims alone."""
     processes = [start(wrapped(["sh", "-c", "exit 0"], package=alone)) for _ in range(8)]
     assert [end(process) for process in processes] == [0] * 8
     assert len(open_sessions(sessions)) == 8
@@ -50,7 +81,7 @@ def test_run_joins_an_open_session_without_phases_and_replaces_one_that_has_some
 
 
 def test_a_session_at_work_is_not_joined_from_outside(scribe: Scribe, tmp_path: Path) -> None:
-    """Case 49: two terminals, two sessions."""
+    """More of case 49: two terminals, two sessions."""
     log = tmp_path / "log"
     first = start(wrapped(recorder(log, ends="TERM"), package=scribe.package))
     ready(log)
@@ -63,7 +94,7 @@ def test_a_session_at_work_is_not_joined_from_outside(scribe: Scribe, tmp_path: 
 def test_a_folder_that_cannot_be_written_costs_one_warning_and_names_where_the_session_goes(
     tmp_path: Path, alone: Path
 ) -> None:
-    """Case 47."""
+    """More of case 47."""
     (tmp_path / "file").write_text("in the way")
     environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
     outcome = run(
@@ -75,7 +106,7 @@ def test_a_folder_that_cannot_be_written_costs_one_warning_and_names_where_the_s
 
 
 def test_nowhere_to_write_and_no_home_costs_one_warning(tmp_path: Path, alone: Path) -> None:
-    """Case 47."""
+    """More of case 47."""
     (tmp_path / "file").write_text("in the way")
     environ = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(tmp_path / "file"), "TMPDIR": str(tmp_path / "file")}
     environ.pop("HOME")

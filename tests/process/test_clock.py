@@ -17,7 +17,7 @@ SHIMS = Path(__file__).parent / "shims"
 def test_a_clock_that_is_set_during_a_phase_breaks_no_figure_and_is_told(
     set_by: int, words: str, sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 48. The clock of our processes is set, not the machine's: other tests run on it."""
+    """Case 48: the clock of our processes is set, not the machine's: other tests run on it."""
     told = tmp_path / "clock"
     environ = with_clock(SHIMS, told)
     launcher = start(phase(*waiting(tmp_path)), env=environ)
@@ -40,7 +40,7 @@ def test_a_clock_that_is_set_during_a_phase_breaks_no_figure_and_is_told(
 def test_a_machine_that_sleeps_during_a_phase_is_told_and_its_sleep_is_not_the_phases_duration(
     sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 48: time went by for the cluster and the bill, so it is in the session's; the command did not run."""
+    """More of case 48: time went by for the cluster and the bill, so it is in the session; the command did not run."""
     told = tmp_path / "clock"
     environ = with_clock(SHIMS, told)
     launcher = start(phase(*waiting(tmp_path)), env=environ)
@@ -60,7 +60,7 @@ def test_a_machine_that_sleeps_during_a_phase_is_told_and_its_sleep_is_not_the_p
 
 
 def test_a_session_whose_clock_was_set_back_between_two_commands_has_no_figure_that_is_made_up() -> None:
-    """Case 48: each command keeps its own clock; between them nobody measures."""
+    """More of case 48: each command keeps its own clock; between them nobody measures."""
     records = [
         s.session_started(session_id="x", uid="u", operation="manual", environment="dev", start_time=10_000.0),
         s.phase_started("discover", time=10_000.0),

@@ -53,7 +53,7 @@ def both_killed(sessions: Path, folder: Path, *, after: str = "phase-started") -
 
 
 def test_a_child_that_survives_us_is_watched_to_its_end_and_told_as_such(sessions: Path, tmp_path: Path) -> None:
-    """Case 13, `--survive`: nobody can know how it ended, and the record says just that."""
+    """More of case 13: `--survive`: nobody can know how it ended, and the record says just that."""
     err = tmp_path / "err"
     with err.open("w") as file:
         launcher = start(phase(*waiting(tmp_path), options=("--survive",)), stderr=file)
@@ -80,7 +80,7 @@ def test_a_child_that_survives_us_is_watched_to_its_end_and_told_as_such(session
 def test_all_below_a_killed_launcher_is_stopped_also_what_has_a_group_of_its_own(
     sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 13, nested: the inner child leads a group of its own, and ignores what can be ignored."""
+    """More of case 13: nested: the inner child leads a group of its own, and ignores what can be ignored."""
     deaf = f"import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]\n{waiting(tmp_path)[-1]}"
     inner = phase(sys.executable, "-S", "-c", deaf, name="inner")
     err = tmp_path / "err"
@@ -101,7 +101,7 @@ def test_all_below_a_killed_launcher_is_stopped_also_what_has_a_group_of_its_own
 def test_a_launcher_killed_before_anything_was_written_leaves_a_session_that_the_next_command_tells_of(
     sessions: Path, tmp_path: Path, alone: Path
 ) -> None:
-    """Case 13: only the claim is there, so the beginning is the one that the session's name tells."""
+    """More of case 13: only the claim is there, so the beginning is the one that the session's name tells."""
     launcher = start(wrapped(waiting(tmp_path), package=alone))
     child = child_of(tmp_path)
     (claimed,) = open_in(sessions)
@@ -118,7 +118,7 @@ def test_a_launcher_killed_before_anything_was_written_leaves_a_session_that_the
 
 
 def test_both_killed_leave_a_session_that_ends_with_its_last_sign_of_life(sessions: Path, tmp_path: Path) -> None:
-    """Case 13: not with the closing, which may come hours later."""
+    """More of case 13: not with the closing, which may come hours later."""
     journal = both_killed(sessions, tmp_path, after="alive")
     last = max(json.loads(line)["time"] for path in journal.glob("*.jsonl") for line in path.read_text().splitlines())
     shown = run(session_command("show", "-o", "text"))
@@ -132,7 +132,7 @@ def test_both_killed_leave_a_session_that_ends_with_its_last_sign_of_life(sessio
 
 
 def test_a_dead_session_that_may_only_be_read_is_shown_as_it_ended(sessions: Path, tmp_path: Path) -> None:
-    """Case 13: an archive on a read-only disk is not `still open`."""
+    """More of case 13: an archive on a read-only disk is not `still open`."""
     both_killed(sessions, tmp_path)
     command = (
         f"mount --bind {sessions} {sessions} && mount -o remount,ro,bind {sessions} && "
@@ -159,7 +159,7 @@ def test_a_machine_that_went_down_is_told_from_a_process_that_was_killed(session
 
 
 def test_the_next_command_names_what_it_closes(sessions: Path, tmp_path: Path) -> None:
-    """Case 13."""
+    """More of case 13."""
     dead = both_killed(sessions, tmp_path)
     done = run(phase("true"))
     assert done.status == 0
@@ -227,7 +227,7 @@ def test_an_obstacle_that_stood_when_its_observer_died_is_closed_with_its_phase(
 def test_an_observer_lost_in_the_middle_of_the_end_leaves_a_whole_session(
     number: signal.Signals, sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 46: whatever it had reached, the launcher's word or the closer's completes it."""
+    """More of case 46: whatever it had reached, the launcher's word or the closer's completes it."""
     launcher = start(phase(*waiting(tmp_path, ends=5), options=("-q",)))
     child_of(tmp_path)
     observer = observer_of(launcher.pid)
@@ -302,7 +302,7 @@ def _pids(folder: Path) -> list[int]:
 def test_whoever_is_killed_at_any_moment_leaves_a_whole_session_and_nobody_running(
     sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 13, a few moments."""
+    """More of case 13: a few moments."""
     chance = random.Random(11)  # noqa: S311  moments, not secrets
     for number in range(4):
         _round(chance, sessions, tmp_path / str(number))
@@ -313,7 +313,7 @@ def test_whoever_is_killed_at_any_moment_leaves_a_whole_session_and_nobody_runni
 def test_whoever_is_killed_at_many_moments_leaves_a_whole_session_and_nobody_running(
     sessions: Path, tmp_path: Path
 ) -> None:
-    """Case 13, many moments."""
+    """More of case 13: many moments."""
     seed = os.environ.get("NIMBLE_WATCH_TEST_SEED", "5")
     chance = random.Random(seed)  # noqa: S311  moments, not secrets
     for number in range(60):

@@ -33,7 +33,7 @@ def warnings(done: Outcome) -> list[str]:
 
 
 def test_a_disk_that_fills_up_during_a_phase_costs_one_warning_and_no_record(tmp_path: Path) -> None:
-    """Case 47. For the end a part of the disk was put by, and what could not be written is written then."""
+    """Case 47: for the end a part of the disk was put by, and what could not be written is written then."""
     with small_disk(tmp_path / "disk") as disk:
         sessions, err = disk / "sessions", tmp_path / "err"
         with err.open("w") as file:
@@ -54,7 +54,7 @@ def test_a_disk_that_fills_up_during_a_phase_costs_one_warning_and_no_record(tmp
 def test_a_disk_that_is_full_before_the_start_sends_the_session_elsewhere_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 47."""
+    """More of case 47."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with small_disk(tmp_path / "disk", "nr_inodes=4") as disk:
         fill(disk)
@@ -90,7 +90,7 @@ def test_a_disk_on_which_only_empty_files_can_be_made_sends_the_session_elsewher
 def test_a_read_only_disk_sends_the_session_elsewhere_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 47."""
+    """More of case 47."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with small_disk(tmp_path / "disk", "ro") as disk:
         done = run(phase(*FAILS, options=("--sessions", str(disk / "sessions"))))
@@ -102,7 +102,7 @@ def test_a_read_only_disk_sends_the_session_elsewhere_and_says_where(
 
 
 def test_a_limit_on_the_size_of_files_is_no_signal_for_us_and_stays_one_for_the_child(sessions: Path) -> None:
-    """Case 47: beyond RLIMIT_FSIZE a write is refused to us, and SIGXFSZ meets the child as it would without us."""
+    """More of case 47: beyond RLIMIT_FSIZE a write is refused to us, and SIGXFSZ meets the child as ever."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
@@ -118,7 +118,7 @@ def test_a_limit_on_the_size_of_files_is_no_signal_for_us_and_stays_one_for_the_
 def test_a_home_that_may_not_be_written_sends_the_session_elsewhere_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 47."""
+    """More of case 47."""
     monkeypatch.delenv("NIMBLE_WATCH_SESSIONS")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "file").touch()
@@ -132,7 +132,7 @@ def test_a_home_that_may_not_be_written_sends_the_session_elsewhere_and_says_whe
 
 
 def test_without_a_home_the_stand_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Case 47: as in a container that runs as any number and whose password database knows nobody of that number."""
+    """More of case 47: as in a container that runs as a number which its password database does not know."""
     monkeypatch.delenv("NIMBLE_WATCH_SESSIONS")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("HOME", "nowhere")  # what is no path is no home; without HOME the database would be asked
@@ -146,7 +146,7 @@ def test_without_a_home_the_stand_in_is_named(tmp_path: Path, monkeypatch: pytes
 def test_without_the_variable_the_password_database_knows_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 47: HOME unset."""
+    """More of case 47: HOME unset."""
     for name in ("NIMBLE_WATCH_SESSIONS", "HOME"):
         monkeypatch.delenv(name)
     users = tmp_path / "passwd"
@@ -158,7 +158,7 @@ def test_without_the_variable_the_password_database_knows_the_home(
 
 
 def test_a_folder_removed_during_a_phase_is_written_once_more(sessions: Path, tmp_path: Path) -> None:
-    """Case 47: all that was written is in the file that the observer still holds."""
+    """More of case 47: all that was written is in the file that the observer still holds."""
     err = tmp_path / "err"
     with err.open("w") as file:
         launcher = start(phase(*waiting(tmp_path, ends=3)), stderr=file)
@@ -175,7 +175,7 @@ def test_a_folder_removed_during_a_phase_is_written_once_more(sessions: Path, tm
 
 
 def test_a_full_log_file_is_nobodys_concern(sessions: Path) -> None:
-    """Case 34: our own lines have no room either."""
+    """More of case 34: our own lines have no room either."""
     done = run(phase(*FAILS, options=("--log-file", "/dev/full")))
     assert (done.status, done.out, done.err) == (3, b"out\n", b"")
     assert ended(sessions)["result"] == "failure"

@@ -22,12 +22,13 @@ CODES = (0, 1, 2, 3, 32, 64, 121, 124, 125, 126, 127, 128, 129, 130, 137, 143, 2
 @pytest.mark.parametrize("code", CODES)
 def test_every_exit_code_is_ours(code: int) -> None:
     """Case 1."""
-    assert run(wrapped(["sh", "-c", f"exit {code}"])).status == code
+    command = ["sh", "-c", f"echo out; echo err >&2; exit {code}"]
+    assert run(wrapped(command)) == run(command) == (code, b"out\n", b"err\n")
 
 
 @pytest.mark.parametrize("name", ["SEGV", "QUIT", "ABRT"])
 def test_a_child_that_may_leave_a_core_leaves_it_and_we_leave_none_of_our_own(name: str, tmp_path: Path) -> None:
-    """Whether one was written stands in the wait status, wherever the system puts it."""
+    """More of case 2: whether one was written stands in the wait status, wherever the system puts it."""
     command = ["sh", "-c", f"kill -{name} $$"]
     may_dump = ["sh", "-c", 'mkdir "$0" && cd "$0" && ulimit -c unlimited && exec "$@"']
     dumped, left = [], []
@@ -53,9 +54,17 @@ def test_a_child_ended_by_a_signal_ends_us_by_the_same(name: str, tmp_path: Path
     assert not list(tmp_path.glob("core*"))
 
 
-def test_a_killed_child_ends_us_with_137_so_that_nobody_thinks_that_we_were_killed() -> None:
-    """Case 3."""
-    assert run(wrapped(["sh", "-c", "kill -KILL $$"])).status == 137
+def test_a_killed_child_ends_us_with_137_so_that_nobody_thinks_that_we_were_killed(sessions: Path) -> None:
+    """Case 3: for a shell around us that is what it always was."""
+    command = ["sh", "-c", "echo out; echo err >&2; kill -KILL $$"]
+    bare, ours = run(command), run(wrapped(command, "--phase", "install"))
+    assert (bare.status, ours.status) == (-signal.SIGKILL, 137)
+    assert (ours.out, ours.err) == (bare.out, bare.err)
+    (path,) = sessions.glob("session-*.json")
+    session = json.loads(path.read_text())
+    assert (session["result"], session["phases"]["install"]["signal"]) == ("failure", "KILL")
+    for_a_shell = ["bash", "-c", '"$@"; echo "status $?"', "bash"]
+    assert run([*for_a_shell, *wrapped(command)]).out == run([*for_a_shell, *command]).out == b"out\nstatus 137\n"
 
 
 @pytest.fixture
@@ -82,7 +91,7 @@ def small_memory() -> Iterator[Path]:
 
 @pytest.mark.linux
 def test_a_child_killed_for_want_of_memory_is_told_as_such(small_memory: Path, tmp_path: Path, sessions: Path) -> None:
-    """The exit status is 137 all the same; the hint stands in the session."""
+    """More of case 3: the exit status is 137 all the same; the hint stands in the session."""
     eats = "import os, sys\nwhile not os.path.exists(sys.argv[1]): pass\nall_of_it = bytearray(1 << 30)"
     be_chosen = ["sh", "-c", 'echo 1000 > /proc/self/oom_score_adj; exec "$@"', "sh"]
     command = [*be_chosen, sys.executable, "-S", "-c", eats, str(tmp_path / "go")]
@@ -98,7 +107,7 @@ def test_a_child_killed_for_want_of_memory_is_told_as_such(small_memory: Path, t
 
 
 def test_what_cannot_be_started_ends_as_in_a_shell(tmp_path: Path) -> None:
-    """Case 4."""
+    """Case 4: what a shell says of it in its words, we say in ours, and in one line."""
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\nexit 0\n")
     orphan = tmp_path / "orphan"
@@ -112,25 +121,26 @@ def test_what_cannot_be_started_ends_as_in_a_shell(tmp_path: Path) -> None:
         "interpreter missing": ([str(orphan)], 127),
     }
     for name, (command, status) in commands.items():
-        outcome = run(wrapped(command))
-        assert (name, outcome.status) == (name, status)
-        assert outcome.err.startswith(b"nimble-watch: cannot run"), name
-        assert outcome.err.count(b"\n") == 1, name
+        bare, ours = run(["sh", "-c", '"$@"', "sh", *command]), run(wrapped(command))
+        assert (name, ours.status, ours.out) == (name, bare.status, bare.out) == (name, status, b"")
+        assert ours.err.startswith(b"nimble-watch: cannot run"), name
+        assert ours.err.count(b"\n") == bare.err.count(b"\n") == 1, name
 
 
 def test_an_argument_list_too_long_for_the_system_is_126_and_no_traceback() -> None:
-    """Case 4: nobody can hand us such a list, so the place that starts the child is asked itself."""
+    """More of case 4: nobody can hand us such a list, so the place that starts the child is asked itself."""
     program = (
         "from nimble_watch.errors import NotStartedError\n"
         "from nimble_watch.launcher.start import Signals, spawn\n"
         "try: spawn(['true', 'x' * 3_000_000], {}, Signals(), own_group=True, outputs={})\n"
         "except NotStartedError as error: raise SystemExit(error.exit_code)"
     )
-    assert run([sys.executable, "-c", program], cwd=PACKAGE.parent).status == 126
+    bare = run(["sh", "-c", 'word=$(head -c 3000000 /dev/zero | tr "\\0" x); env "$word"'])
+    assert run([sys.executable, "-c", program], cwd=PACKAGE.parent).status == bare.status == 126
 
 
 def test_a_script_without_an_interpreter_line_runs_through_sh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Case 4."""
+    """More of case 4."""
     script = tmp_path / "script with space"
     script.write_text('echo "$0|$1"; exit 5\n')
     script.chmod(0o755)
@@ -141,18 +151,23 @@ def test_a_script_without_an_interpreter_line_runs_through_sh(tmp_path: Path, mo
 
 
 def test_nothing_is_left_in_the_sessions_folder_when_nothing_started(sessions: Path) -> None:
-    """Case 4."""
+    """More of case 4."""
     run(wrapped(["no-such-command-anywhere"]))
     assert [path.name for path in sessions.rglob("*")] == [".journal"]
 
 
 def test_a_working_directory_that_is_gone_is_said_before_anything_starts(tmp_path: Path) -> None:
-    """Case 5."""
+    """Case 5: the command alone would begin, and fail at whatever it does first; that is worth a sentence."""
     gone = tmp_path / "gone"
-    gone.mkdir()
-    outcome = run(["sh", "-c", 'rmdir "$0" && exec "$@"', str(gone), *wrapped(["true"])], cwd=gone)
-    assert outcome.status == 125
-    assert b"the working directory is gone" in outcome.err
+    command = ["sh", "-c", "echo begun; touch here"]
+    outcomes = []
+    for words in (command, wrapped(command)):
+        gone.mkdir()
+        outcomes.append(run(["sh", "-c", 'rmdir "$0" && exec "$@"', str(gone), *words], cwd=gone))
+    bare, ours = outcomes
+    assert (bare.status, bare.out) == (1, b"begun\n")
+    assert (ours.status, ours.out) == (125, b"")
+    assert ours.err == b"nimble-watch: the working directory is gone; change to one that exists\n"
 
 
 def test_a_child_is_seen_to_end_although_sigchld_was_ignored_and_sigalrm_blocked() -> None:
@@ -169,14 +184,17 @@ def test_a_child_is_seen_to_end_although_sigchld_was_ignored_and_sigalrm_blocked
 
 
 def test_a_strangers_end_is_not_taken_for_the_childs() -> None:
-    """Case 25."""
-    command = wrapped(["sh", "-c", "sleep 0.3; exit 4"])
-    assert run(["sh", "-c", 'sh -c "sleep 0.1; exit 1" & exec "$@"', "sh", *command]).status == 4
+    """Case 25: the stranger is a child of ours from before we became what we are, and ends before ours does."""
+    wait = 'while ps -o stat= -p "$1" | grep -q "^[^Z]"; do :; done; echo out; echo err >&2; exit 4'
+    script = 'sh -c "exit 1" & stranger=$!; exec "$@" "$stranger"'
+    command = ["sh", "-c", wait, "sh"]
+    bare, ours = (run(["sh", "-c", script, "sh", *words]) for words in (command, wrapped(command)))
+    assert ours == bare == (4, b"out\n", b"err\n")
 
 
 @pytest.mark.parametrize("name", ["two words", "it's", 'say "x"', "$HOME", "`id`", "new\nline", "-n", "--", "*"])
 def test_a_program_of_any_name_is_run(name: str, tmp_path: Path) -> None:
-    """Case 50: by its path, and as the word that PATH leads to it by."""
+    """More of case 50: by its path, and as the word that PATH leads to it by."""
     folder = tmp_path / f"in {name}"
     folder.mkdir()
     program = folder / name
@@ -197,16 +215,22 @@ def test_arguments_arrive_as_they_were_typed() -> None:
 
 
 def test_bytes_that_are_no_utf8_pass_through_arguments_and_environment() -> None:
-    """Case 38."""
-    program = "import os, sys; sys.stdout.buffer.write(os.fsencode(sys.argv[1]) + os.environb[b'ODD'])"
+    """Case 38, in the C locale, where UTF-8 is no text either."""
+    program = (
+        "import os, sys; sys.stdout.buffer.write(os.fsencode(sys.argv[1]) + os.environb[b'ODD'] + 'ünï'.encode());"
+        "print(sys.getfilesystemencoding(), os.environ.get('LC_CTYPE'))"
+    )
     command = [sys.executable, "-c", program, os.fsdecode(b"\xff\xfe")]
-    environ = {**os.environb, b"ODD": b"\x80\x81"}
-    assert run(wrapped(command), env=environ) == run(command, env=environ)
+    for locale in ({b"LC_ALL": b"C"}, {b"LC_ALL": b"", b"LANG": b"C.UTF-8"}):
+        environ = {**os.environb, b"ODD": b"\x80\x81", **locale}
+        bare = run(command, env=environ)
+        assert run(wrapped(command), env=environ) == bare
+        assert bare.out.startswith(b"\xff\xfe\x80\x81" + "ünï".encode())
 
 
 @pytest.mark.linux
 def test_the_locale_and_the_environment_are_the_callers_own_but_for_our_few_variables() -> None:
-    """Case 38."""
+    """More of case 38."""
     environ = {name: value for name, value in os.environ.items() if name not in ("LANG", "LC_ALL", "LC_CTYPE")}
     for locale in ({}, {"LC_ALL": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}):
         both = {

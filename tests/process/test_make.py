@@ -118,7 +118,7 @@ def test_targets_are_found_without_running_anything(phases: Path, alone: Path) -
 
 
 def test_another_makefile_folder_flags_and_variables_are_passed_on(phases: Path, tmp_path: Path, alone: Path) -> None:
-    """Case 42."""
+    """More of case 42."""
     (phases / "Other.mk").write_text("show:\n\t@echo '$(CURDIR) $(VALUE) $(MAKEFLAGS)' >> $(LOG)\n")
     command = ["run", "-q", "-f", "Other.mk", "-C", str(phases), "show", "VALUE=a b", "--", "-s", "-k"]
     assert run([*nimble_watch(alone), *command], cwd=tmp_path).status == 0
@@ -128,7 +128,7 @@ def test_another_makefile_folder_flags_and_variables_are_passed_on(phases: Path,
 def test_an_exec_inside_the_same_phase_tells_the_real_cause_behind_makes_2(
     phases: Path, scribe: Scribe, sessions: Path
 ) -> None:
-    """Case 22 and section 1.5: one session, one observer, and the exit status that make hides."""
+    """More of case 22 and section 1.5: one session, one observer, and the exit status that make hides."""
     line = " ".join([*nimble_watch(scribe.package), "exec", "--phase", "install", "--"])
     (phases / "Makefile").write_text(f"install:\n\t+@{line} sh -c 'exit 7'\n")
     assert run([*nimble_watch(scribe.package), "run", "-q", "install"]).status == 2
@@ -150,7 +150,7 @@ def test_an_exec_inside_an_exec_is_one_session_and_the_inner_status(scribe: Scri
 def test_whatever_runs_inside_is_a_phase_of_the_one_session_and_a_repetition_has_its_number(
     phases: Path, sessions: Path
 ) -> None:
-    """Case 22: run inside run, exec inside run, run inside exec; one session, each phase by its name."""
+    """More of case 22: run inside run, exec inside run, run inside exec; one session, each phase by its name."""
     ours = " ".join(nimble_watch())
     (phases / "Makefile").write_text(
         "install:\n"

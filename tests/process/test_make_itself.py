@@ -51,7 +51,7 @@ def test_the_jobserver_is_passed_on(way: Any, make: str, tmp_path: Path, alone: 
 def test_the_jobserver_of_a_newer_make_in_the_older_style_is_passed_on(
     newer_make: str, tmp_path: Path, alone: Path
 ) -> None:
-    """Case 39."""
+    """More of case 39."""
     (tmp_path / "inner.mk").write_text(BOTH_WAIT)
     (tmp_path / "Makefile").write_text(f"all:\n\t+@{by_exec(alone)}\n")
     outcome = run([newer_make, "-j2", "--jobserver-style=pipe", "--no-print-directory"], cwd=tmp_path)
@@ -62,7 +62,7 @@ def test_the_jobserver_of_a_newer_make_in_the_older_style_is_passed_on(
 def test_tokens_of_every_style_of_jobserver_are_taken_and_given_back_through_us(
     flag: str, tmp_path: Path, alone: Path
 ) -> None:
-    """Case 39: make 3.81, which macOS still has, names two descriptors in words of its own; here the test plays it."""
+    """More of case 39: make 3.81, as on macOS, names two descriptors in words of its own; here the test plays it."""
     os.mkfifo(tmp_path / "tokens")
     server = (
         'exec 7<>tokens 8>&7; printf + >&8; export MAKEFLAGS="$0"; "$@"; read -n 1 -t 9 token <&7; echo "back $token"'
@@ -106,7 +106,7 @@ def test_under_a_make_that_pretends_nothing_is_recorded_and_nothing_runs(
 
 
 def test_make_that_pretends_reaches_a_make_inside(make: str, tmp_path: Path, alone: Path, sessions: Path) -> None:
-    """Case 41."""
+    """More of case 41."""
     (tmp_path / "inner.mk").write_text("show:\n\techo would run\n")
     words = line(alone, "exec", "-q", "--phase", "x", "--", "$(MAKE)", "-f", "inner.mk", "show")
     (tmp_path / "Makefile").write_text(f"all:\n\t+@{words}\n")
@@ -235,7 +235,7 @@ def test_where_makes_words_are_not_seen_the_cause_is_called_unknown(tmp_path: Pa
 
 
 def test_the_callers_make_is_found_below_a_script_too(newer_make: str, tmp_path: Path, alone: Path) -> None:
-    """Case 39: make hands its own name down in no variable."""
+    """More of case 39: make hands its own name down in no variable."""
     (tmp_path / "inner.mk").write_text("show:\n\t@echo $(MAKE_VERSION)\n")
     (tmp_path / "script").write_text(f"{line(alone, 'run', '-q', '-f', 'inner.mk', 'show')}; exit $?\n")
     (tmp_path / "Makefile").write_text("all:\n\t+@bash script; true\n")

@@ -41,14 +41,14 @@ def test_the_observer_is_told_every_edge(scribe: Scribe, sessions: Path) -> None
 
 
 def test_a_signalled_child_is_told_as_such(scribe: Scribe) -> None:
-    """Case 3."""
+    """More of case 3."""
     run(wrapped(["sh", "-c", "kill -KILL $$"], package=scribe.package))
     (ended,) = scribe.messages("phase-ended")
     assert (ended["exit"], ended["signal"], ended["result"]) == (None, "KILL", "failure")
 
 
 def test_a_missing_observer_changes_nothing_and_the_phase_is_recorded(alone: Path, sessions: Path) -> None:
-    """Case 46."""
+    """More of case 46."""
     assert run(wrapped(COMMAND, "--phase", "install", package=alone)) == run(COMMAND)
     written = records(sessions, "launcher")
     assert [record["type"] for record in written] == [
@@ -70,7 +70,7 @@ def test_no_secret_of_the_command_line_is_written_by_the_launcher(alone: Path, s
 def test_an_observer_that_fails_changes_nothing_and_the_session_is_closed_by_another(
     does: str, scribe: Scribe, monkeypatch: pytest.MonkeyPatch, sessions: Path
 ) -> None:
-    """Case 46: one that hangs is given up after a bounded time, and killed, so that it holds no pipe of the caller."""
+    """More of case 46: one that hangs is given up in a bounded time, and killed: it holds no pipe of the caller."""
     monkeypatch.setenv("NIMBLE_WATCH_SCRIBE_DOES", does)
     assert run(wrapped(COMMAND, package=scribe.package)) == run(COMMAND)
     (session,) = [path.name for path in journals(sessions)]
@@ -94,7 +94,7 @@ def test_an_observer_that_is_slow_but_works_is_waited_for_and_not_called_lost(
 def test_an_observer_killed_or_stopped_in_the_middle_changes_nothing(
     number: signal.Signals, scribe: Scribe, tmp_path: Path
 ) -> None:
-    """Case 46."""
+    """More of case 46."""
     log = tmp_path / "log"
     process = start(wrapped(recorder(log, ends="TERM"), package=scribe.package), stdout=subprocess.PIPE)
     ready(log)
@@ -111,7 +111,7 @@ def test_an_observer_killed_or_stopped_in_the_middle_changes_nothing(
 def test_a_kill_of_the_launcher_leaves_a_session_that_the_next_command_closes(
     scribe: Scribe, tmp_path: Path, sessions: Path
 ) -> None:
-    """Case 13."""
+    """More of case 13."""
     log = tmp_path / "log"
     process = start(wrapped(recorder(log, ends="TERM"), package=scribe.package))
     child = ready(log)

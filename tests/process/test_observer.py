@@ -49,7 +49,7 @@ def test_a_phase_that_goes_well_is_not_worth_a_word(sessions: Path) -> None:
 
 
 def test_a_phase_that_goes_on_after_it_was_asked_to_end_is_spoken_of_once(tmp_path: Path) -> None:
-    """Case 9: whoever pressed Ctrl-C wants to know why nothing happens."""
+    """More of case 9: whoever pressed Ctrl-C wants to know why nothing happens."""
     log = tmp_path / "log"
     process = start(exec_(*recorder(log, ends="USR1")), stderr=subprocess.PIPE)
     ready(log)

@@ -18,7 +18,7 @@ INTERLEAVED = "for i in $(seq 5000); do echo o$i; echo e$i >&2; done"
 
 
 def test_two_streams_into_one_pipe_keep_their_order(alone: Path) -> None:
-    """Case 30, into a pipe."""
+    """More of case 30: into a pipe."""
     command = ["bash", "-c", INTERLEAVED]
     bare, ours = (
         subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
@@ -50,7 +50,7 @@ def test_two_streams_into_one_file_keep_their_order(tmp_path: Path, alone: Path)
     ids=["every byte", "no final newline", "no utf-8", "a progress bar"],
 )
 def test_bytes_pass_unchanged(program: str, alone: Path) -> None:
-    """Cases 31 and 37."""
+    """Case 31; a line of 50 MiB stands in the next but one."""
     command = [sys.executable, "-S", "-c", program]
     assert run(wrapped(command, package=alone)) == run(command)
 
@@ -68,7 +68,7 @@ def test_a_progress_bar_is_not_broken_into_lines_by_us(tmp_path: Path) -> None:
 
 
 def test_a_line_of_50_mebibytes_passes_unchanged_and_the_observer_gets_its_end(scribe: Scribe) -> None:
-    """Case 31."""
+    """More of case 31."""
     program = "import os\nfor i in range(50): os.write(1, bytes([65 + i % 26]) * (1 << 20))\nos.write(1, b'the end')"
     ours = run(wrapped([sys.executable, "-S", "-c", program], package=scribe.package))
     expected = b"".join(bytes([65 + i % 26]) * (1 << 20) for i in range(50)) + b"the end"
@@ -126,7 +126,7 @@ def test_closed_descriptors_stay_closed_for_the_child_and_are_not_ours(tmp_path:
 
 
 def test_no_descriptor_of_ours_leaks_into_the_child_and_all_of_the_callers_do(tmp_path: Path, alone: Path) -> None:
-    """Cases 35 and 39."""
+    """More of cases 35 and 39."""
     show = ["sh", "-c", "for fd in /proc/self/fd/*; do echo ${fd##*/}; done; cat <&7"]
     path = tmp_path / "seven"
     path.write_text("seven\n")
@@ -137,7 +137,7 @@ def test_no_descriptor_of_ours_leaks_into_the_child_and_all_of_the_callers_do(tm
 
 @pytest.mark.parametrize("files", range(8))
 def test_the_child_finds_the_same_kinds_of_descriptors(files: int, tmp_path: Path, alone: Path) -> None:
-    """Case 26, without a terminal: of each descriptor, whether it is a pipe, a file or a device."""
+    """More of case 26: without a terminal: of each descriptor, whether it is a pipe, a file or a device."""
     kinds = 'for fd in 0 1 2; do for kind in p f c; do [ -$kind /dev/fd/$fd ] && printf "$fd$kind " >> "$0"; done; done'
     redirects = " ".join(
         f"{arrow} {tmp_path / f'file{number}' if files >> number & 1 else os.devnull}"
@@ -171,16 +171,17 @@ def test_stdin_arrives_whole_and_is_not_read_by_us(alone: Path) -> None:
 
 def test_a_daemon_that_outlives_the_child_goes_on_writing(tmp_path: Path, alone: Path) -> None:
     """Case 36."""
-    go, done = tmp_path / "go", tmp_path / "done"
-    late = f"for i in 1 2 3; do echo late$i || exit 1; done; echo ok > {done}"
-    daemon = f"(while [ ! -e {go} ]; do sleep 0.05; done; {late}) &"
-    process = start(wrapped(["bash", "-c", f"{daemon} echo early; exit 2"], package=alone), stdout=subprocess.PIPE)
-    assert end(process) == 2
-    go.touch()
-    until(says(done, "ok"), "the daemon's end")
-    assert process.stdout is not None
-    assert process.stdout.read() == b"early\nlate1\nlate2\nlate3\n"
-    process.stdout.close()
+    told = []
+    for name, before in (("bare", []), ("ours", wrapped([], package=alone))):
+        go, done = tmp_path / f"go-{name}", tmp_path / f"done-{name}"
+        late = f"for i in 1 2 3; do echo late$i || exit 1; done; echo ok > {done}"
+        daemon = f"(while [ ! -e {go} ]; do sleep 0.05; done; {late}) &"
+        process = start([*before, "bash", "-c", f"{daemon} echo early; exit 2"], stdout=subprocess.PIPE)
+        status = end(process)
+        go.touch()
+        until(says(done, "ok"), "the daemon's end")
+        told.append((status, process.communicate()[0]))
+    assert told[1] == told[0] == (2, b"early\nlate1\nlate2\nlate3\n")
 
 
 def test_a_slow_reader_slows_the_child_and_not_the_signals(tmp_path: Path, alone: Path) -> None:

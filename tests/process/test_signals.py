@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.permissions import Permission, allowed
 from tests.process.scribes import Scribe
 from tests.process.sides import (
     alive,
+    beside,
     end,
     kill,
     nimble_watch,
@@ -41,89 +43,114 @@ def _interrupted(log: Path, times: int) -> bool:
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM"])
 def test_a_signal_to_us_reaches_the_child_once(name: str, tmp_path: Path, alone: Path) -> None:
     """Case 11."""
-    log = tmp_path / "log"
-    process = start(wrapped(recorder(log, ends=name), package=alone))
-    ready(log)
-    kill(process.pid, signal.Signals[f"SIG{name}"])
-    assert end(process) == 3
-    assert signals(log) == [name]
+    bare, ours = beside(
+        lambda log: recorder(log, ends=name, aloud=True),
+        lambda pid, _: kill(pid, signal.Signals[f"SIG{name}"]),
+        tmp_path,
+        package=alone,
+    )
+    said = f"{name}\n".encode()
+    assert ours == bare == (3, said, said, [name])
 
 
 def test_a_signal_to_our_whole_group_reaches_the_child_once(tmp_path: Path, alone: Path) -> None:
     """Case 12."""
-    log = tmp_path / "log"
-    process = start(wrapped(recorder(log, ends="TERM"), package=alone))
-    ready(log)
-    for name in ("USR1", "USR2", "TERM"):
-        kill(-process.pid, signal.Signals[f"SIG{name}"])
-        until(says(log, name), name)
-    assert end(process) == 3
-    assert signals(log) == ["USR1", "USR2", "TERM"]
+    names = ["USR1", "INT", "USR2", "HUP", "TERM"]
+
+    def each_to_the_group(pid: int, log: Path) -> None:
+        for name in names:
+            kill(-pid, signal.Signals[f"SIG{name}"])
+            until(says(log, name), name)
+
+    bare, ours = beside(lambda log: recorder(log, ends="TERM", aloud=True), each_to_the_group, tmp_path, package=alone)
+    said = "".join(f"{name}\n" for name in names).encode()
+    assert ours == bare == (3, said, said, names)
 
 
 @pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
 def test_grandchildren_are_reached_too_and_we_end_by_the_signal(name: str, tmp_path: Path, alone: Path) -> None:
-    """Case 11."""
-    grandchild = tmp_path / "grandchild"
-    program = f"trap - INT; sleep 300 & echo $! > {grandchild}; wait"
-    if name == "INT":  # a background job of a script ignores INT, so this one stands in the foreground
-        says_pid = (
-            f"import os, time; print(os.getpid(), file=open({str(grandchild)!r}, 'w'), flush=True); time.sleep(300)"
+    """More of case 11: as when the group of the command alone is signalled."""
+    number = signal.Signals[f"SIG{name}"]
+
+    def with_a_grandchild(log: Path) -> list[str]:
+        # A background job of a script ignores INT, so this one stands in the foreground.
+        program = (
+            f"import os, time; print('ready', os.getpid(), file=open({str(log)!r}, 'w'), flush=True); time.sleep(300)"
         )
-        program = f'{sys.executable} -c "{says_pid}"; exit 1'
-    process = start(wrapped(["bash", "-c", program], package=alone))
-    until(says(grandchild, "\n"), "the grandchild's start")
-    pid = int(grandchild.read_text())
-    kill(process.pid, signal.Signals[f"SIG{name}"])
-    assert end(process) == -signal.Signals[f"SIG{name}"]
-    until(lambda: not alive(pid), "the grandchild's end")
+        return ["bash", "-c", f'{sys.executable} -S -c "{program}"; exit 1']
+
+    grandchildren = []
+
+    def tell(pid: int, log: Path) -> None:
+        grandchildren.append(ready(log))
+        kill(-pid if log.name == "bare" else pid, number)
+
+    bare, ours = beside(with_a_grandchild, tell, tmp_path, package=alone)
+    assert ours == bare
+    assert ours.status == -number
+    for pid in grandchildren:
+        until(partial(_gone, pid), "the grandchild's end")
 
 
 def test_a_child_that_cleans_up_on_int_is_waited_for(tmp_path: Path, alone: Path) -> None:
-    """Case 8."""
-    log = tmp_path / "log"
-    program = f"trap 'sleep 1; echo cleaned > {log}; exit 3' INT; echo ready > {log}; while :; do sleep 0.1; done"
-    process = start(wrapped(["bash", "-c", program], package=alone))
-    until(says(tmp_path / "log", "ready"), "the child's start")
-    kill(process.pid, signal.SIGINT)
-    assert end(process) == 3
-    assert (tmp_path / "log").read_text() == "cleaned\n"
+    """Case 8: it takes the five seconds that it takes."""
+
+    def cleaning(log: Path) -> list[str]:
+        clean = f"echo cleaning; sleep 5; echo cleaned; echo INT >> {log}; exit 3"
+        return ["bash", "-c", f"trap '{clean}' INT; echo ready $$ > {log}; while :; do sleep 0.1; done"]
+
+    bare, ours = beside(cleaning, lambda pid, _: kill(pid, signal.SIGINT), tmp_path, package=alone)
+    assert ours == bare == (3, b"cleaning\ncleaned\n", b"", ["INT"])
 
 
 def test_a_child_that_ignores_int_is_waited_for(tmp_path: Path, alone: Path) -> None:
-    """Case 9."""
-    log = tmp_path / "log"
-    process = start(wrapped(recorder(log, ends="USR1"), package=alone))
-    ready(log)
-    for count in (1, 2, 3):
-        kill(process.pid, signal.SIGINT)
-        until(partial(_interrupted, log, count), f"interrupt {count}")
-    assert process.poll() is None
-    kill(process.pid, signal.SIGUSR1)
-    assert end(process) == 3
+    """Case 9; what is said of it meanwhile is tested where our lines are."""
+
+    def insist(pid: int, log: Path) -> None:
+        for count in (1, 2, 3):
+            kill(pid, signal.SIGINT)
+            until(partial(_interrupted, log, count), f"interrupt {count}")
+        assert alive(pid)
+        kill(pid, signal.SIGUSR1)
+
+    bare, ours = beside(lambda log: recorder(log, ends="USR1", aloud=True), insist, tmp_path, package=alone)
+    said = b"INT\nINT\nINT\nUSR1\n"
+    assert ours == bare == (3, said, said, ["INT", "INT", "INT", "USR1"])
 
 
-def test_quit_is_the_childs_business(tmp_path: Path, alone: Path) -> None:
-    """Case 15."""
-    command = ["sh", "-c", f"ulimit -c 0; echo ready > {tmp_path}/log; exec sleep 300"]
-    process = start(wrapped(command, package=alone), cwd=tmp_path)
-    until(says(tmp_path / "log", "ready"), "the child's start")
-    kill(process.pid, signal.SIGQUIT)
-    assert end(process) == -signal.SIGQUIT
-    assert not list(tmp_path.glob("core*"))
+def test_quit_is_the_childs_business(tmp_path: Path) -> None:
+    """Case 15, with our observer and its threads: they hang on nothing."""
+
+    def sleeping(log: Path) -> list[str]:
+        folder = log.with_suffix(".folder")
+        folder.mkdir()
+        return ["sh", "-c", f"cd {folder}; ulimit -c 0; echo out; echo ready $$ > {log}; exec sleep 300"]
+
+    def after_the_start(pid: int, log: Path) -> None:
+        if log.name == "ours":
+            until(lambda: list((tmp_path / "sessions").glob("session-*.json")), "the observer's start")
+        kill(pid, signal.SIGQUIT)
+
+    bare, ours = beside(sleeping, after_the_start, tmp_path)
+    assert ours == bare == (-signal.SIGQUIT, b"out\n", b"", [])
+    assert not list(tmp_path.rglob("core*"))
 
 
 def test_when_our_parent_is_killed_the_child_is_told_to_stop(tmp_path: Path, scribe: Scribe) -> None:
-    """Case 14."""
-    log = tmp_path / "log"
-    parent = start(
-        ["bash", "-c", '"$@"; echo not reached', "bash", *wrapped(recorder(log, ends="INT"), package=scribe.package)]
-    )
-    child = ready(log)
-    kill(parent.pid, signal.SIGKILL)
-    end(parent)
-    until(lambda: not alive(child), "the child's end")
-    assert signals(log) == ["INT"]
+    """Case 14: alone it would run on, and nobody would be left who knows of it."""
+    children = {}
+    for name, before in (("bare", []), ("ours", wrapped([], package=scribe.package))):
+        log = tmp_path / name
+        parent = start(["bash", "-c", '"$@"; echo not reached', "bash", *before, *recorder(log, ends="INT USR1")])
+        children[name] = ready(log)
+        kill(parent.pid, signal.SIGKILL)
+        assert end(parent) == -signal.SIGKILL
+    until(partial(_gone, children["ours"]), "the child's end")
+    assert signals(tmp_path / "ours") == ["INT"]
+    assert alive(children["bare"])
+    kill(children["bare"], signal.SIGUSR1)
+    until(partial(_gone, children["bare"]), "its end")
+    assert signals(tmp_path / "bare") == ["USR1"]
     until(lambda: scribe.messages("finish"), "the finish")
     assert scribe.messages("phase-ended")[0]["result"] == "cancellation"
 
@@ -131,7 +158,7 @@ def test_when_our_parent_is_killed_the_child_is_told_to_stop(tmp_path: Path, scr
 def test_a_child_that_cleans_up_after_a_hang_up_is_not_told_again_because_our_parent_went_too(
     tmp_path: Path, alone: Path
 ) -> None:
-    """Cases 11 and 14: a window that closes takes the shell with it, and INT would cut the child's clean-up short."""
+    """More of cases 11 and 14: a window that closes takes the shell along, and INT would cut the clean-up short."""
     log = tmp_path / "log"
     waits = "while kill -0 $(cat parent); do sleep 0.05; done 2>&-; sleep 0.5; echo cleaned >> log; exit 3"
     program = f"trap '{waits}' HUP; echo ready > log; while :; do sleep 0.05; done"
@@ -146,48 +173,64 @@ def test_a_child_that_cleans_up_after_a_hang_up_is_not_told_again_because_our_pa
     assert log.read_text() == "ready\ncleaned\n"
 
 
-def test_in_the_background_of_a_script_and_under_nohup_we_outlive_our_parent_as_the_child_would(
+def _outlives_its_parent(before: str, ignored: signal.Signals, folder: Path, package: Path) -> None:
+    """Have a script start us so, kill it, and see that we and the child ignore the one signal and no other."""
+    log = folder / "log"
+    parent = start(["bash", "-c", before, "bash", *wrapped(recorder(log, ends="USR1"), package=package)])
+    child = ready(log)
+    ours = psutil.Process(child).parent()
+    assert ours is not None
+    kill(parent.pid, signal.SIGKILL)
+    end(parent)
+    for pid in (ours.pid, child):
+        kill(pid, ignored)
+    kill(ours.pid, signal.SIGUSR2)
+    until(says(log, "USR2"), "the second signal")
+    assert signals(log) == ["USR2"]
+    kill(ours.pid, signal.SIGUSR1)
+    until(partial(_gone, child), "the child's end")
+
+
+def test_under_nohup_we_and_the_child_outlive_the_parent_and_ignore_a_hang_up(tmp_path: Path, alone: Path) -> None:
+    """Case 19."""
+    _outlives_its_parent('nohup "$@"; echo', signal.SIGHUP, tmp_path, alone)
+
+
+def test_in_the_background_of_a_script_we_and_the_child_outlive_it_and_ignore_an_interrupt(
     tmp_path: Path, alone: Path
 ) -> None:
-    """Cases 19 and 20."""
-    for name, before in (("background", '"$@" & echo'), ("nohup", 'nohup "$@"; echo')):
-        log = tmp_path / name
-        parent = start(["bash", "-c", before, "bash", *wrapped(recorder(log, ends="USR1"), package=alone)])
-        child = ready(log)
-        if name == "nohup":
-            kill(parent.pid, signal.SIGKILL)
-        end(parent)
-
-        ours = psutil.Process(child).parent()
-        assert ours is not None
-        for ignored in (signal.SIGINT,) if name == "background" else (signal.SIGHUP,):
-            kill(ours.pid, ignored)
-        kill(ours.pid, signal.SIGUSR2)
-        until(says(log, "USR2"), "the second signal")
-        assert signals(log) == ["USR2"], name
-        kill(ours.pid, signal.SIGUSR1)
-        until(partial(_gone, child), "the child's end")
+    """Case 20."""
+    _outlives_its_parent('"$@" & wait', signal.SIGINT, tmp_path, alone)
 
 
 def test_a_child_stopped_and_continued_from_outside_is_waited_for_and_the_pause_is_told(
     tmp_path: Path, scribe: Scribe
 ) -> None:
-    """Case 17."""
-    log = tmp_path / "log"
-    process = start(wrapped(recorder(log, ends="TERM"), package=scribe.package))
-    child = ready(log)
-    kill(child, signal.SIGSTOP)
-    until(lambda: scribe.messages("paused"), "the pause")
-    assert state(process.pid) != "stopped"
-    kill(child, signal.SIGCONT)
-    until(lambda: scribe.messages("resumed"), "the end of the pause")
-    kill(process.pid, signal.SIGTERM)
-    assert end(process) == 3
+    """Case 17: what is written to it and by it meanwhile is there afterwards."""
+
+    def stop_and_continue(pid: int, log: Path) -> None:
+        child = ready(log)
+        kill(child, signal.SIGSTOP)
+        until(lambda: state(child) == "stopped", "the stop")
+        kill(child, signal.SIGUSR1)
+        if log.name == "ours":
+            until(lambda: scribe.messages("paused"), "the pause")
+            assert state(pid) != "stopped"
+            assert signals(log) == []
+        kill(child, signal.SIGCONT)
+        until(says(log, "USR1"), "what was sent meanwhile")
+        kill(pid, signal.SIGTERM)
+
+    bare, ours = beside(
+        lambda log: recorder(log, ends="TERM", aloud=True), stop_and_continue, tmp_path, package=scribe.package
+    )
+    assert ours == bare == (3, b"USR1\nTERM\n", b"USR1\nTERM\n", ["USR1", "TERM"])
+    assert len(scribe.messages("resumed")) == 1
     assert scribe.messages("phase-ended")[0]["paused"] > 0
 
 
 def test_tstp_without_a_terminal_stops_the_child_and_us_and_cont_continues_both(tmp_path: Path, alone: Path) -> None:
-    """Case 16, without a terminal."""
+    """More of case 16: without a terminal."""
     log = tmp_path / "log"
     keeper = start(["bash", "-c", '"$@" & wait', "bash", *wrapped(recorder(log, ends="TERM"), package=alone)])
     child = ready(log)
@@ -203,19 +246,35 @@ def test_tstp_without_a_terminal_stops_the_child_and_us_and_cont_continues_both(
     assert signals(log)[-1] == "TERM"
 
 
-def test_a_timeout_is_124_even_for_a_child_that_then_ends_well_and_137_where_only_kill_helps() -> None:
-    """Case 44."""
-    gives_in = "trap 'exit 0' INT; while :; do sleep 0.05; done"
-    stubborn = "trap '' INT TERM; while :; do sleep 0.05; done"
-    assert run(wrapped(["bash", "-c", gives_in], "--timeout", "0.5")).status == 124
-    assert run(wrapped(["bash", "-c", stubborn], "--timeout", "0.5", "--kill-after", "0.3")).status == 137
-    assert run(wrapped(["sh", "-c", "exit 3"], "--timeout", "1h")).status == 3
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("trap 'echo told; exit 0' INT; while :; do sleep 0.05; done", 124),
+        ("trap 'echo told' INT; trap 'echo again; exit 0' TERM; while :; do sleep 0.05; done", 124),
+        ("trap '' INT TERM; while :; do sleep 0.05; done", 137),
+        ("echo in time; exit 3", 3),
+    ],
+    ids=["gives in", "gives in to TERM", "stubborn", "in time"],
+)
+def test_a_timeout_is_124_even_for_a_child_that_then_ends_well_and_137_where_only_kill_helps(
+    program: str, status: int
+) -> None:
+    """Case 44: the statuses are those of coreutils' timeout, which waits once where we get louder twice."""
+    command = ["bash", "-c", program]
+    limit = "1h" if status == 3 else "1"
+    ours = run(wrapped(command, "--timeout", limit, "--kill-after", "0.5"))
+    first = "TERM" if "TERM;" in program else "INT"
+    bare = run(["timeout", "-s", first, "-k", "0.5", limit, *command])
+    # GNU timeout that had to kill ends by KILL itself, which a shell shows as 137, too.
+    assert (ours.status, ours.err) == (128 - bare.status if bare.status < 0 else bare.status, bare.err)
+    assert ours.status == status
+    assert ours.out.splitlines()[-1:] == bare.out.splitlines()[-1:]
 
 
 def test_a_stopped_child_and_grandchildren_in_other_groups_are_ended_by_a_timeout_too(
     tmp_path: Path, alone: Path
 ) -> None:
-    """Cases 43 and 45."""
+    """More of cases 43 and 45."""
     log = tmp_path / "log"
     program = f"setsid sleep 300 & echo $! >> {log}; sh -c 'kill -STOP $$; sleep 300' & echo $! >> {log}; wait"
     process = start(wrapped(["bash", "-c", program], "--timeout", "1", "--kill-after", "0.5", package=alone))
@@ -241,7 +300,7 @@ _OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # glibc keeps signals 32 and 33 for itsel
 
 @pytest.mark.parametrize("how", ["nohup", "in the background"])
 def test_what_was_ignored_when_we_were_started_is_ignored_by_the_child(how: str, alone: Path) -> None:
-    """Cases 19 and 20: HUP under nohup, INT and QUIT behind `&` in a script, as without us."""
+    """More of cases 19 and 20: HUP under nohup, INT and QUIT behind `&` in a script, as without us."""
     ask = ["grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"]
     before = ["nohup"] if how == "nohup" else ["sh", "-c", '"$@" & wait $!', "sh"]
     bare, ours = (
@@ -255,7 +314,7 @@ def test_what_was_ignored_when_we_were_started_is_ignored_by_the_child(how: str,
 
 
 def test_one_within_another_passes_a_signal_on_once(tmp_path: Path, alone: Path) -> None:
-    """Case 22, without a terminal: two of us, each child leads a group of its own."""
+    """More of case 22: without a terminal; two of us, each child leads a group of its own."""
     log = tmp_path / "log"
     inner = [*nimble_watch(alone), "exec", "-q", "--", *recorder(log, ends="USR1")]
     process = start(wrapped(inner, package=alone))
@@ -278,26 +337,30 @@ def test_the_observer_may_ask_for_the_phase_to_be_stopped(scribe: Scribe, monkey
 def test_as_the_first_process_of_a_container_we_forward_reap_and_end_with_the_status(
     tmp_path: Path, alone: Path
 ) -> None:
-    """Case 23."""
+    """Case 23: the same as when the command itself is the first process, but that orphans are collected."""
     namespace = ("--pid", "--fork", "--kill-child", "--mount-proc", "--")
     ways = (("unshare", *namespace), ("unshare", "--map-root-user", *namespace))
     inside = allowed(Permission.PID_NAMESPACE, *ways)
-    assert run([*inside, *wrapped(["sh", "-c", "exit 7"], package=alone)]).status == 7
+    told = {}
+    for name, before in (("bare", []), ("ours", wrapped([], package=alone))):
+        said = run([*inside, *before, "sh", "-c", "echo out; echo err >&2; exit 7"])
+        log = tmp_path / name
+        process = start([*inside, *before, *recorder(log, ends="TERM", aloud=True)], stdout=subprocess.PIPE)
+        until(says(log, "\n"), "the child's start")
+        first = psutil.Process(process.pid).children()[0]
+        for signalled in ("INT", "USR1", "TERM"):
+            kill(first.pid, signal.Signals[f"SIG{signalled}"])
+            until(says(log, signalled), signalled)
+        told[name] = (said, process.communicate(timeout=30)[0], process.returncode, signals(log))
+    assert told["ours"] == told["bare"]
+    assert told["ours"] == ((7, b"out\n", b"err\n"), b"INT\nUSR1\nTERM\n", 3, ["INT", "USR1", "TERM"])
     assert run([*inside, *wrapped(["sh", "-c", "kill -TERM $$"], package=alone)]).status == 128 + signal.SIGTERM
     orphans = "for i in 1 2 3; do sh -c 'sleep 0.1 &'; done; sleep 0.5; grep -l '^State:.Z' /proc/[0-9]*/status; exit 0"
     assert run([*inside, *wrapped(["sh", "-c", orphans], package=alone)]).out == b""
-    log = tmp_path / "log"
-    process = start([*inside, *wrapped(recorder(log, ends="TERM"), package=alone)])
-    until(says(log, "\n"), "the child's start")
-
-    first = psutil.Process(process.pid).children()[0]
-    kill(first.pid, signal.SIGTERM)
-    assert end(process) == 3
-    assert signals(log) == ["TERM"]
 
 
 def test_a_pipeline_without_a_terminal_ends_when_its_group_is_told_to(tmp_path: Path, alone: Path) -> None:
-    """Case 12, in a pipeline as CI runs it."""
+    """More of case 12: in a pipeline, as CI runs it."""
     log = tmp_path / "log"
     line = " ".join([*nimble_watch(alone), "exec", "-q", "--", "sh", "-c", f"'echo ready > {log}; exec sleep 300'"])
     process = start(["bash", "-c", f"{line} | cat"])

@@ -40,7 +40,7 @@ def _needs(program: str) -> pytest.MarkDecorator:
 def test_an_editor_can_be_stopped_and_goes_on_and_leaves_the_terminal_as_it_was(
     desk: Callable[[], Desk], before: str, tmp_path: Path
 ) -> None:
-    """Cases 16 and 28, with vim."""
+    """More of cases 16 and 28: with vim."""
     shell = desk()
     modes = shell.modes()
     shell.line(f"{before}vim -u NONE -n note")
@@ -63,7 +63,7 @@ def test_an_editor_can_be_stopped_and_goes_on_and_leaves_the_terminal_as_it_was(
 @_needs("less")
 @pytest.mark.parametrize("piped", [False, True], ids=["a file", "a pipe"])
 def test_a_pager_obeys_its_keys(piped: bool, desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """Cases 18 and 26: from a pipe, less reads its keys from /dev/tty."""
+    """More of cases 18 and 26: from a pipe, less reads its keys from /dev/tty."""
     (tmp_path / "long").write_text("".join(f"row {number}.\n" for number in range(1, 301)))
     shell = desk()
     modes = shell.modes()
@@ -81,7 +81,7 @@ def test_a_pager_obeys_its_keys(piped: bool, desk: Callable[[], Desk], before: s
 
 @_needs("less")
 def test_a_pager_behind_us_has_the_keys(desk: Callable[[], Desk], before: str) -> None:
-    """Case 21: what else is in the pipeline may read the terminal, and we must not take its keys."""
+    """More of case 21: what else is in the pipeline may read the terminal, and we must not take its keys."""
     shell = desk()
     shell.line(f"{before}seq --format='row %g.' 300 | less")
     shell.see("row 23.")
@@ -94,7 +94,7 @@ def test_a_pager_behind_us_has_the_keys(desk: Callable[[], Desk], before: str) -
 def test_a_curses_program_gets_its_keys_and_its_windows_size(
     desk: Callable[[], Desk], before: str, tmp_path: Path
 ) -> None:
-    """Case 18."""
+    """More of case 18."""
     (tmp_path / "screen.py").write_text(CURSES)
     shell = desk()
     modes = shell.modes()
@@ -113,7 +113,7 @@ def test_a_curses_program_gets_its_keys_and_its_windows_size(
 def test_a_window_that_changed_while_the_job_was_stopped_has_its_new_size(
     desk: Callable[[], Desk], before: str
 ) -> None:
-    """Case 18."""
+    """More of case 18."""
     shell = desk()
     shell.line(f"{before}bash -c 'echo begun; read line; stty size'")
     shell.see("begun")
@@ -130,7 +130,7 @@ def test_a_window_that_changed_while_the_job_was_stopped_has_its_new_size(
 def test_a_question_on_the_terminal_is_answered_though_stdin_and_stdout_lead_elsewhere(
     desk: Callable[[], Desk], before: str, tmp_path: Path
 ) -> None:
-    """Cases 26 and 28: as ssh asks for a password."""
+    """More of cases 26 and 28: as ssh asks for a password."""
     (tmp_path / "ask").write_text(
         "exec 3<>/dev/tty; stty -echo <&3; printf 'Word: ' >&3; read -r word <&3; stty echo <&3; echo length ${#word}\n"
     )
@@ -143,7 +143,7 @@ def test_a_question_on_the_terminal_is_answered_though_stdin_and_stdout_lead_els
 
 
 def test_a_script_around_us_stops_and_goes_on_with_us(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """Case 16: the terminal stops the whole job, so must whoever stands in its place."""
+    """More of case 16: the terminal stops the whole job, so must whoever stands in its place."""
     (tmp_path / "script").write_text(f"{before}bash -c 'echo begun; read line; echo had $line'\necho after\n")
     shell = desk()
     shell.line("bash script")
@@ -159,7 +159,7 @@ def test_a_script_around_us_stops_and_goes_on_with_us(desk: Callable[[], Desk], 
 
 
 def test_ctrl_backslash_ends_by_quit(desk: Callable[[], Desk], before: str) -> None:
-    """Case 15."""
+    """More of case 15."""
     shell = desk()
     shell.line("ulimit -c 0")
     shell.see(PROMPT)
@@ -171,7 +171,7 @@ def test_ctrl_backslash_ends_by_quit(desk: Callable[[], Desk], before: str) -> N
 
 
 def test_a_kill_of_the_job_reaches_the_child_once(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """Case 11, at a terminal."""
+    """More of case 11: at a terminal."""
     log = tmp_path / "log"
     shell = desk()
     shell.line(f"{before}bash -c 'trap \"echo got >> log; exit 3\" USR1; echo begun; while :; do sleep 0.05; done' &")
@@ -182,7 +182,7 @@ def test_a_kill_of_the_job_reaches_the_child_once(desk: Callable[[], Desk], befo
 
 
 def test_a_background_job_that_may_not_write_to_the_terminal_stops(desk: Callable[[], Desk], before: str) -> None:
-    """Case 21, with `stty tostop`."""
+    """More of case 21: with `stty tostop`."""
     shell = desk()
     shell.line("stty tostop")
     shell.see(PROMPT)
@@ -203,7 +203,7 @@ def _stopped(shell: Desk) -> bool:
 def test_who_is_left_behind_can_go_on_writing_to_the_terminal(
     desk: Callable[[], Desk], before: str, tmp_path: Path
 ) -> None:
-    """Case 36, at a terminal."""
+    """More of case 36: at a terminal."""
     shell = desk()
     shell.line(f"{before}sh -c '(while [ ! -e go ]; do sleep 0.05; done; echo late; touch done) & exit 4'")
     shell.see(PROMPT)
@@ -214,7 +214,7 @@ def test_who_is_left_behind_can_go_on_writing_to_the_terminal(
 
 
 def test_one_within_another_stops_goes_on_and_ends_as_the_child(desk: Callable[[], Desk], before: str) -> None:
-    """Case 22, with a terminal in a terminal."""
+    """More of case 22: with a terminal in a terminal."""
     shell = desk()
     modes = shell.modes()
     shell.line(f"{before}{before}bash -c 'echo begun; read line; echo had $line; exit 7'")

@@ -71,7 +71,7 @@ def test_all_output_is_there_before_the_prompt_and_reaches_the_observer_in_order
 def test_a_pipe_beside_the_terminal_stays_a_pipe_and_both_are_seen(
     desk: Callable[[], Desk], scribe: Scribe, tmp_path: Path
 ) -> None:
-    """Case 26: only what leads to the terminal leads to the child's terminal."""
+    """More of case 26: only what leads to the terminal leads to the child's terminal."""
     shell = desk()
     shell.line(f"{ours(scribe.package, '--observe')}sh -c 'echo piped; echo shown >&2' | cat >said")
     assert "shown" in shell.see(PROMPT)
@@ -94,7 +94,7 @@ def test_where_nothing_goes_to_the_terminal_there_is_no_other_terminal(
 
 
 def test_ctrl_c_cancels_the_phases_that_are_left(desk: Callable[[], Desk], scribe: Scribe, tmp_path: Path) -> None:
-    """Case 6: the key is typed into the child's terminal, and means what it means."""
+    """More of case 6: the key is typed into the child's terminal, and means what it means."""
     (tmp_path / "Makefile").write_text("one:\n\t@echo begun; sleep 300\ntwo:\n\t@echo not\n")
     shell = desk()
     start = ours(scribe.package, "--observe").replace("exec", "run").removesuffix("-- ")
@@ -108,7 +108,7 @@ def test_ctrl_c_cancels_the_phases_that_are_left(desk: Callable[[], Desk], scrib
 
 
 def test_a_stop_is_told_as_a_pause(desk: Callable[[], Desk], scribe: Scribe) -> None:
-    """Case 16: paused time is kept apart."""
+    """More of case 16: paused time is kept apart."""
     shell = desk()
     shell.line(f"{ours(scribe.package, '--observe')}bash -c 'echo begun; read line'")
     shell.see("begun")
@@ -126,7 +126,7 @@ def test_a_stop_is_told_as_a_pause(desk: Callable[[], Desk], scribe: Scribe) -> 
 def test_a_child_that_leaves_its_terminal_in_pieces_does_not_leave_ours_so(
     desk: Callable[[], Desk], observed: str
 ) -> None:
-    """Case 28."""
+    """More of case 28."""
     shell = desk()
     modes = shell.modes()
     shell.line(f"{observed}sh -c 'stty raw -echo; kill -KILL $$'")
@@ -150,7 +150,7 @@ def test_a_time_limit_ends_the_child_and_all_below_it(desk: Callable[[], Desk], 
 def test_a_command_that_cannot_be_run_is_told_as_a_shell_tells_it(
     desk: Callable[[], Desk], observed: str, tmp_path: Path
 ) -> None:
-    """Case 4."""
+    """More of case 4."""
     (tmp_path / "no-line").write_text("echo ran $1\n")
     (tmp_path / "no-line").chmod(0o755)
     (tmp_path / "denied").write_text("")
@@ -171,7 +171,7 @@ def test_a_command_that_cannot_be_run_is_told_as_a_shell_tells_it(
 def test_a_kill_of_the_launcher_hangs_up_on_the_child_and_leaves_nobody(
     desk: Callable[[], Desk], observed: str, tmp_path: Path
 ) -> None:
-    """Case 13, in a terminal of the child's own: as if its window had been closed."""
+    """More of case 13: in a terminal of the child's own: as if its window had been closed."""
     shell = desk()
     shell.line(observed + LOGS)
     shell.see("begun")
@@ -231,7 +231,7 @@ def _broken(package: Path, folder: Path) -> Path:
 def test_a_background_job_that_nobody_could_continue_is_hung_up_on_when_it_reads(
     desk: Callable[[], Desk], observed: str, tmp_path: Path
 ) -> None:
-    """Case 21, in an orphaned group: without us the read would fail; it must not wait for ever."""
+    """More of case 21: in an orphaned group: without us the read would fail; it must not wait for ever."""
     shell = desk()
     shell.line(f"(bash -c '{observed}sh -c \"read line </dev/tty\"; echo $? > status' &)")
     until(lambda: (tmp_path / "status").exists() and (tmp_path / "status").read_text(), "the job's end")

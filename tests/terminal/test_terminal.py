@@ -43,7 +43,7 @@ def counts(tmp_path: Path) -> Path:
 
 
 def test_ctrl_c_reaches_the_child_once(desk: Callable[[], Desk], before: str, counts: Path) -> None:
-    """Cases 6 and 8."""
+    """Case 6, and more of case 8."""
     shell = desk()
     shell.line(f"{before}{sys.executable} -S counts")
     shell.see("begun")
@@ -57,7 +57,7 @@ def test_ctrl_c_reaches_the_child_once(desk: Callable[[], Desk], before: str, co
 def test_each_ctrl_c_reaches_the_child_once_and_none_kills_it(
     often: int, desk: Callable[[], Desk], before: str, counts: Path
 ) -> None:
-    """Cases 7 and 9: twice is two, not four, counted when the child has ended for another reason.
+    """Case 7, and more of case 9: twice is two, not four, counted when the child has ended for another reason.
 
     A third one is no more than the two before: what a command makes of impatience is its own affair.
     """
@@ -74,7 +74,7 @@ def test_each_ctrl_c_reaches_the_child_once_and_none_kills_it(
 
 
 def test_ctrl_c_of_a_child_that_does_not_mind_ends_by_int(desk: Callable[[], Desk], before: str) -> None:
-    """Case 6."""
+    """More of case 6."""
     shell = desk()
     shell.line(f"{before}sh -c 'echo begun; exec sleep 300'")
     shell.see("begun")
@@ -116,7 +116,7 @@ def test_ctrl_z_stops_the_job_and_fg_continues_it(desk: Callable[[], Desk], befo
 def test_the_time_in_which_a_person_had_stopped_the_job_is_kept_out_and_costs_nothing_of_its_limit(
     desk: Callable[[], Desk], tmp_path: Path
 ) -> None:
-    """Case 16: with a session, which notes the pause; stopped for longer than --timeout allows to run."""
+    """More of case 16: with a session, which notes the pause; stopped for longer than --timeout allows to run."""
     shell = desk()
     shell.line(f"{ours(PACKAGE, '--timeout 4')}bash -c 'echo begun; read answer; echo had $answer; exit 5'")
     shell.see("begun")
@@ -141,7 +141,7 @@ def test_the_time_in_which_a_person_had_stopped_the_job_is_kept_out_and_costs_no
 
 
 def test_ctrl_c_is_kept_as_a_cancellation(desk: Callable[[], Desk], tmp_path: Path) -> None:
-    """Case 6: with a session; we end by the signal only when that is saved."""
+    """More of case 6: with a session; we end by the signal only when that is saved."""
     shell = desk()
     shell.line(f"{ours(PACKAGE)}sh -c 'echo begun; exec sleep 300'")
     shell.see("begun")
@@ -157,7 +157,7 @@ def test_ctrl_c_is_kept_as_a_cancellation(desk: Callable[[], Desk], tmp_path: Pa
 
 
 def test_bg_lets_a_stopped_job_run_on(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """Case 16."""
+    """More of case 16."""
     shell = desk()
     shell.line(f"{before}bash -c 'echo begun; while [ ! -e go ]; do sleep 0.05; done; echo went > done; exit 4'")
     shell.see("begun")
@@ -174,7 +174,7 @@ def test_bg_lets_a_stopped_job_run_on(desk: Callable[[], Desk], before: str, tmp
 def test_a_child_that_tidies_up_before_it_stops_is_given_the_time(
     desk: Callable[[], Desk], before: str, tmp_path: Path
 ) -> None:
-    """Case 16: as vim does, which first restores the screen; the prompt must not come before."""
+    """More of case 16: as vim does, which first restores the screen; the prompt must not come before."""
     (tmp_path / "tidy").write_text(
         "import os, signal, sys, time\n"
         "def tidy(number, frame):\n"
@@ -274,7 +274,7 @@ def test_what_is_a_terminal_for_the_child_is_what_was_one(
 
 
 def test_the_terminals_name_is_the_same_and_dev_tty_can_be_opened(desk: Callable[[], Desk], before: str) -> None:
-    """Case 28: ssh, sudo and oci open /dev/tty for passwords; only a terminal of its own has another name."""
+    """More of case 28: ssh, sudo and oci open /dev/tty for passwords; only a terminal of its own has another name."""
     shell = desk()
     shell.line("tty")
     shell.see("/dev/")
@@ -285,7 +285,7 @@ def test_the_terminals_name_is_the_same_and_dev_tty_can_be_opened(desk: Callable
 
 
 def test_closing_the_window_hangs_up_on_the_child(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """Case 11, by the terminal itself."""
+    """More of case 11: by the terminal itself."""
     log = tmp_path / "log"
     shell = desk()
     shell.line(f"{before}bash -c 'trap \"echo hup >> log; exit\" HUP; echo begun; while :; do sleep 0.05; done'")
