@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import _thread
+import contextlib
 import json
 import os
 import select
@@ -40,6 +41,7 @@ class Link:
         self._socket: Any = None
         self._theirs: Any = None
         self._unsent = bytearray()
+        self._no_more_output = False
         self._lock = _thread.allocate_lock()
         self._wake_read, self._wake_write = os.pipe()
 
@@ -93,6 +95,17 @@ class Link:
         if self._unsent:
             os.write(self._wake_write, b"x")
 
+    @property
+    def seen(self) -> int:
+        """How many bytes of output were handed over, or dropped on the way, by now."""
+        feed = self.feed
+        return 0 if feed is None else feed.taken
+
+    def end_output(self) -> None:
+        """Say that there is no more output; what is kept is still handed over, as soon as there is room for it."""
+        self._no_more_output = True
+        os.write(self._wake_write, b"x")
+
     def wait_seconds(self) -> float:
         """How long to wait for the observer to finish: it may still be importing what it needs."""
         return 2.0 if self.ready else max(2.0, 10.0 - (time.monotonic() - self.started))
@@ -144,6 +157,7 @@ class Link:
                 os.read(self._wake_read, 4096)
             if self.lost:
                 continue
+            self._let_out(poll)
             events = ready.get(self._socket.fileno(), 0)
             try:
                 if events & (select.POLLIN | select.POLLHUP | select.POLLERR):
@@ -154,6 +168,17 @@ class Link:
                 continue
             wanted = select.POLLIN | (select.POLLOUT if self._unsent else 0)
             poll.modify(self._socket.fileno(), wanted)
+
+    def _let_out(self, poll: select.poll) -> None:
+        """Hand over the last of the output, if it is: an observer that is still importing has not read any of it."""
+        feed = self.feed
+        if not self._no_more_output or feed is None:
+            return
+        poll.register(feed.descriptor, select.POLLOUT)
+        if feed.push():
+            poll.unregister(feed.descriptor)
+            self.feed = None
+            feed.close()
 
     def _receive(self, before: bytes) -> bytes:
         try:
@@ -194,6 +219,9 @@ class Link:
 
     def _lose(self, poll: select.poll) -> None:
         poll.unregister(self._socket.fileno())
+        if self.feed is not None:
+            with contextlib.suppress(KeyError):  # it may never have been waited for
+                poll.unregister(self.feed.descriptor)
         self.lost = True
         self.notes.leave("observer-gone")
 

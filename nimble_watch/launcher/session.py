@@ -166,6 +166,7 @@ class Conduct:
             memory_kills=self._memory_kills(),
             clock_set=round(ending.clock_set, 3),
             stopped=ending.stopped or None,
+            seen=self.link.seen,
         )
 
     def _memory_kills(self) -> int:
@@ -242,8 +243,7 @@ class Conduct:
             self._record_cause(ending)
         elif held is not None:
             self.link.tell("finish", result=ending.result, exit=ending.exit, leave_open=leave_open)
-            if self.link.feed is not None:
-                self.link.feed.close(0.2)
+            self.link.end_output()
             self._await_observer()
             self.link.end(patient=self.relay.hurried)
             if self.stage.pty is not None:  # not before: the observer's last lines go through it

@@ -30,6 +30,7 @@ class Feed:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.taken = 0  # bytes so far, those that were dropped included
         self._lock = _thread.allocate_lock()
         self._rest = b""  # of a frame that did not fit as a whole
         self._dropped = 0
@@ -40,6 +41,7 @@ class Feed:
     def take(self, stream: int, seen: memoryview) -> None:
         """Hand over what was seen, or keep its end for later."""
         with self._lock:
+            self.taken += len(seen)
             if self._dead:
                 return
             if self._room():
@@ -56,12 +58,8 @@ class Feed:
         with self._lock:
             return self._dead or self._room()
 
-    def close(self, patience: float) -> None:
-        """Say that there is nothing more, once what was kept is out or patience is."""
-        poll = select.poll()
-        poll.register(self.descriptor, select.POLLOUT)
-        while not self.push() and poll.poll(patience * 1000):
-            pass  # it says that there is room: the next try gets on
+    def close(self) -> None:
+        """Say that there is nothing more."""
         with self._lock:
             self._dead = True
             os.close(self.descriptor)

@@ -1,7 +1,8 @@
 """What the launcher sends: its messages, and the output that it saw, in the order in which both happened.
 
-They come by two descriptors, so their order has to be restored: the launcher lets all output out before it tells of a
-phase's end.  After each read of its messages the output is read until nothing is left, and goes first.
+They come by two descriptors, so their order has to be restored.  After each read of its messages the output is read
+until nothing is left, and goes first.  A phase's end says how much was seen by then, and what is still on its way is
+waited for: a loud phase may be over before we have read anything, and its last words come once there is room for them.
 Regular files that the child writes to are read beside it; the kernel tells nobody that a file has grown, so they are
 looked at a few times a second while a phase runs.
 """
@@ -14,6 +15,7 @@ import os
 import select
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -29,6 +31,7 @@ _DROPPED = 0xFF
 _READ = 256 * 1024
 _LINE = 64 * 1024
 _LOOK = 0.25  # seconds between two looks at a file that the child writes to
+_ON_ITS_WAY = 1.0  # seconds for which output that was seen is waited for
 _MOST_AT_ONCE = 4 * 1024 * 1024  # bytes of a file that are read in one look: the rest waits, the messages do not
 
 
@@ -118,6 +121,7 @@ class Incoming:
         self._mid_line = mid_line
         self._lines = {1: Lines(), 2: Lines()}
         self._frames = b""
+        self._seen = 0
         self._messages = b""
         self._files: dict[tuple[int, int], _File] = {}
         os.set_blocking(control, False)
@@ -146,7 +150,7 @@ class Incoming:
                 self._put(Message(None))
                 return
             for fields in messages:
-                self._understand(fields)
+                self._understand(fields, poll)
 
     def _read_control(self) -> bytes | None:
         try:
@@ -170,6 +174,15 @@ class Incoming:
                 return
             self._take_frames(data)
 
+    def _await_output(self, seen: int, poll: select.poll) -> None:
+        """Read on until so many bytes of output have come, for a bounded time; who is gone sends no more."""
+        give_up = time.monotonic() + _ON_ITS_WAY
+        while self._output is not None and self._seen < seen and (left := give_up - time.monotonic()) > 0:
+            coming = select.poll()
+            coming.register(self._output, select.POLLIN)
+            coming.poll(left * 1000)
+            self._read_output(poll)
+
     def _take_frames(self, data: bytes) -> None:
         self._frames += data
         at = 0
@@ -177,6 +190,7 @@ class Incoming:
             stream, length = _HEADER.unpack_from(self._frames, at)
             if stream == _DROPPED:
                 at += _HEADER.size
+                self._seen += length
                 self._put(Heard(clock.now(), "stdout", "", lost=length))
                 continue
             end = at + _HEADER.size + length
@@ -184,6 +198,7 @@ class Incoming:
                 break
             payload = self._frames[at + _HEADER.size : end]
             at = end
+            self._seen += length
             if payload:
                 self._mid_line(begun=not payload.endswith(b"\n"))
                 self._take(stream, payload)
@@ -206,11 +221,12 @@ class Incoming:
                 if data := file.read():
                     self._take(file.stream, data)
 
-    def _understand(self, fields: dict[str, Any]) -> None:
+    def _understand(self, fields: dict[str, Any], poll: select.poll) -> None:
         kind = fields.get("type")
         if kind == "phase-started":
             self._open_files(fields.get("files") or ())
         elif kind == "phase-ended":
+            self._await_output(int(fields.get("seen") or 0), poll)
             self._read_files()
             self._tell("stdout", self._lines[1].end())
             self._tell("stderr", self._lines[2].end())

@@ -40,6 +40,15 @@ def test_a_phase_that_fails_for_no_known_cause_is_told_and_kept_with_its_last_wo
     assert session["phases"]["install"]["obstacles"] == [obstacle["id"]]
 
 
+@pytest.mark.parametrize("loud", ["seq 200000", "seq 200000 >&2", "seq 200000; seq 200000 >&2"])
+def test_the_last_words_of_a_loud_phase_that_is_over_at_once_are_evidence(loud: str, sessions: Path) -> None:
+    """The observer is still importing then, and has read nothing; what it gets at all is the end."""
+    assert run(exec_("sh", "-c", f"{loud}; echo 'fatal: no such thing' >&2; exit 3")).status == 3
+    (session,) = sessions_in(sessions)
+    assert (session["state"], session["result"]) == ("ended", "failure")
+    assert [one["evidence"] for one in session["obstacles"]] == ["fatal: no such thing"]
+
+
 def test_a_phase_that_goes_well_is_not_worth_a_word(sessions: Path) -> None:
     done = run(exec_("sh", "-c", "echo fine; echo also >&2"), env={**os.environ, "KUBECONFIG": os.devnull})
     assert (done.status, done.out) == (0, b"fine\n")
