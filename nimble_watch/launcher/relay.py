@@ -38,6 +38,8 @@ NAMES = {
     for name, number in sorted(vars(signal).items(), reverse=True)
     if name.startswith("SIG") and not name.startswith("SIG_") and name not in ("SIGCLD", "SIGPOLL", "SIGRTMIN")
 }
+A_MOMENT = 0.1
+"""Seconds within which a CI that tells several processes of a step the same has told all of them."""
 _LOOK_AGAIN = 0.05  # nobody tells us of the end of processes that are not our children
 _STOP_SEQUENCE = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
@@ -134,6 +136,7 @@ class Relay:
         self._stood_still = 0.0  # seconds of the child's time limit in which a person had stopped us with it
         self._asked_to_stop = False
         self._told = 0  # how far into the stop sequence the child was told to end, by whomever
+        self._about_to_be_told = False
         self._next = 0
         self._next_at: float | None = None
         self._grace = 0.0
@@ -149,7 +152,7 @@ class Relay:
         ending.began = began
         asleep, set_by = clock.asleep(), clock.set_by()
         self._paused_at, self._next, self._next_at, self._grace, self._family = None, 0, None, grace, {}
-        self._stood_still, self._told = 0.0, 0
+        self._stood_still, self._told, self._about_to_be_told = 0.0, 0, False
         while not self._look():
             deadline = self._next_at
             if deadline is None and limit is not None:
@@ -212,7 +215,10 @@ class Relay:
             told = self._ending.cancelled
             self._ending.cancelled = told or why == "cancellation"
             if why == "cancellation" and told:  # by the same cancel: a CI, or a window that closes, ends our parent too
-                self._next, self._next_at = self._told, time.monotonic() + self._grace
+                self._give_time()
+            elif why == "cancellation":  # whoever ended our parent may be about to tell us as well
+                self._about_to_be_told = True
+                self._next, self._next_at = 0, time.monotonic() + A_MOMENT
             else:
                 self._escalate()
 
@@ -221,7 +227,13 @@ class Relay:
         if child == self._child and not self._ending.cancelled:
             self.stop(why)
 
+    def _give_time(self) -> None:
+        """Leave the child the time to act upon what it was told already."""
+        self._about_to_be_told = False
+        self._next, self._next_at = self._told, time.monotonic() + self._grace
+
     def _escalate(self) -> None:
+        self._about_to_be_told = False
         number = _STOP_SEQUENCE[self._next]
         self._next_at = None
         if self._next + 1 < len(_STOP_SEQUENCE):
@@ -282,6 +294,8 @@ class Relay:
             if number in _STOP_SEQUENCE:
                 self._told = max(self._told, _STOP_SEQUENCE.index(number) + 1)
             self.tell("signalled", signal=NAMES[number], why="cancellation")
+            if self._about_to_be_told:
+                self._give_time()
         if number in JOB_CONTROL:
             self._asked_to_stop = True
         if not came.by_kernel or not self.terminal:

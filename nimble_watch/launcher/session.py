@@ -15,7 +15,7 @@ from nimble_watch.claim import Claim, abandoned, in_the_way, mark_phases, releas
 from nimble_watch.errors import NotStartedError
 from nimble_watch.launcher import Order, Stage, Step, die_by, say
 from nimble_watch.launcher.link import Link, spawn_closer
-from nimble_watch.launcher.relay import NAMES, Ending, Notes, Relay
+from nimble_watch.launcher.relay import A_MOMENT, NAMES, Ending, Notes, Relay
 from nimble_watch.launcher.tap import Feed, Tap
 from nimble_watch.system import clock
 from nimble_watch.system.calls import path_of, sync
@@ -29,7 +29,6 @@ else:
 
 VERSION = 1
 _CLOSED_AT_ONCE = 3  # a command is not held up by what others left behind; the next one closes more
-_A_MOMENT = 0.1  # a CI that tells every process by itself tells the child a moment before us
 _SLOW = 20.0  # seconds that an observer has to finish as long as it works
 _SHARING = 6.0  # seconds that it has to send a saved session to a shared store, for which it takes five
 _LOOK = 0.25  # seconds between two looks whether it does
@@ -139,7 +138,7 @@ class Conduct:
         )
         self._settle()
         if ending.told_by_others and not self.stage.terminal:
-            self.relay.wait(lambda: False, _A_MOMENT)
+            self.relay.wait(lambda: False, A_MOMENT)
         ending.cancelled = ending.cancelled or self.relay.asked_to_end()
         self._ended(step, ending, result=ending.result)
         return ending

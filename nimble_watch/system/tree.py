@@ -1,6 +1,9 @@
 """The processes under a child: for reaching grandchildren in other groups, and stopped ones.
 
 They are read from /proc; where there is none (macOS) `ps` is asked, which knows a process's start to the second only.
+
+Below a command there may be another nimble-watch, which passes on to its own child what it is told.  Each gives its
+child a depth, one more than its own (NIMBLE_WATCH_DEPTH): where a process is deeper than its parent, that is one of us.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ else:
 _HAS_PROC = os.path.exists("/proc/self/stat")
 _COLUMNS = "pid=,ppid=,pgid=,stat=,lstart="
 _LEAST_COLUMNS = 5
+_DEPTH = b"\0NIMBLE_WATCH_DEPTH="
 _USER, _SYSTEM, _STARTED = 11, 12, 19
 """Places of fields in /proc/PID/stat, counted from the state."""
 
@@ -25,20 +29,18 @@ def below(roots: set[int], group: int | None) -> dict[int, tuple[str, bool]]:
 
     The start tells a process from a later one that got its number; it is compared and never understood.
     """
-    about: dict[int, tuple[str, bool]] = {}
-    parents: dict[int, int] = {}
-    found: set[int] = set()
-    for pid, line in _all().items():
-        parents[pid] = line.parent
-        about[pid] = line.started, line.stopped
-        if pid in roots or line.group == group:
-            found.add(pid)
+    return {pid: (line.started, line.stopped) for pid, line in _below(roots, group).items()}
+
+
+def _below(roots: set[int], group: int | None) -> dict[int, _Line]:
+    lines = _all()
+    found = {pid for pid, line in lines.items() if pid in roots or line.group == group}
     more = True
     while more:
-        new = {pid for pid, parent in parents.items() if parent in found} - found
+        new = {pid for pid, line in lines.items() if line.parent in found} - found
         found |= new
         more = bool(new)
-    return {pid: about[pid] for pid in found}
+    return {pid: lines[pid] for pid in found}
 
 
 def still(family: dict[int, str]) -> dict[int, str]:
@@ -72,14 +74,36 @@ def effort(pid: int) -> tuple[int, bool]:
 
 
 def send_all(number: int, roots: set[int], group: int | None) -> dict[int, str]:
-    """Send a signal once to everything below, continue what is stopped, so that it can act on it; give who got it."""
-    there = below(roots, group)
-    for pid in sorted(there):
+    """Have everything below get a signal once, continue what is stopped, so that it can act on it; give who gets it."""
+    there = _below(roots, group)
+    by_others = set() if number == signal.SIGKILL else _told_by_others(there)
+    for pid in sorted(there.keys() - by_others):
         send(pid, number)
-    for pid, (_, stopped) in there.items():
-        if stopped and number != signal.SIGKILL:
+    for pid, line in there.items():
+        if line.stopped and number != signal.SIGKILL:
             send(pid, signal.SIGCONT)
-    return {pid: started for pid, (started, _) in there.items()}
+    return {pid: line.started for pid, line in there.items()}
+
+
+def _told_by_others(there: dict[int, _Line]) -> set[int]:
+    """Give those to whom another of us among them passes a signal on: its child, or the group that this leads."""
+    depths = {pid: _depth(pid) for pid in there}
+    found = set()
+    for pid, line in there.items():
+        above, own = depths.get(line.parent), depths[pid]
+        if above is not None and own is not None and own > above:
+            found |= {pid} if line.group != pid else {one for one, other in there.items() if other.group == pid}
+    return found
+
+
+def _depth(pid: int) -> int | None:
+    """Give how many of us are above a process; none where it may not be asked."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            words = (b"\0" + file.read()).partition(_DEPTH)[2].partition(b"\0")[0]
+    except OSError:
+        return None
+    return int(words) if words.isdigit() else 0
 
 
 def send(pid: int, number: int) -> None:

@@ -6,12 +6,27 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.process.sides import alive, end, kill, nimble_watch, run, says, start, until, wrapped
+from tests.process.sides import (
+    PACKAGE,
+    alive,
+    end,
+    kill,
+    nimble_watch,
+    ready,
+    recorder,
+    run,
+    says,
+    signals,
+    start,
+    until,
+    wrapped,
+)
 
 BOTH_WAIT = """\
 both: a b
@@ -184,6 +199,28 @@ def test_a_make_that_is_stopped_takes_its_shell_and_their_sleep_with_it(
     until(lambda: not alive(sleeper), "the end of the recipe's sleep")
     assert not (tmp_path / "survived").exists()
     assert not (tmp_path / "half").exists()  # make itself had the time to delete it
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(
+    "recipe", ["+@$(MAKE) -s deep", "@{ours}; exit $$?", "@{ours}"], ids=["make", "shell", "direct"]
+)
+def test_a_stop_tells_each_process_once_also_one_to_whom_another_of_us_passes_it_on(
+    recipe: str, tmp_path: Path, sessions: Path
+) -> None:
+    """Issue 4, point 3: of a nested run, make and exec; helm takes a second INT for `give up cleaning up`."""
+    log = tmp_path / "log"
+    (tmp_path / "child").write_text(recorder(log, ends="TERM")[-1])
+    ours = line(PACKAGE, "exec", "-q", "--phase", "migrate", "--", sys.executable, "-S", "child")
+    (tmp_path / "Makefile").write_text(f"install:\n\t{recipe.format(ours=ours)}\ndeep:\n\t@{ours}; exit $$?\n")
+    command = [*nimble_watch(), "run", "-q", "--kill-after", "1", "install"]
+    parent = start(["bash", "-c", '"$@"; echo not reached', "bash", *command], cwd=tmp_path)
+    child = ready(log)
+    kill(parent.pid, signal.SIGKILL)  # so we stop the whole tree, as at a time limit
+    end(parent)
+    until(lambda: not alive(child), "the child's end")
+    assert signals(log) == ["INT", "TERM"]
+    until(lambda: not list((sessions / ".journal").glob("session-*")), "the session's end")
 
 
 def phase(sessions: Path) -> dict[str, Any]:
