@@ -38,7 +38,7 @@ NAMES = {
     for name, number in sorted(vars(signal).items(), reverse=True)
     if name.startswith("SIG") and not name.startswith("SIG_") and name not in ("SIGCLD", "SIGPOLL", "SIGRTMIN")
 }
-A_MOMENT = 0.1
+A_MOMENT = 0.5
 """Seconds within which a CI that tells several processes of a step the same has told all of them."""
 _LOOK_AGAIN = 0.05  # nobody tells us of the end of processes that are not our children
 _STOP_SEQUENCE = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
