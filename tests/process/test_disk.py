@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_before_the_start_sends_the_session_elsewhere_and_sa
 def test_a_disk_on_which_only_empty_files_can_be_made_sends_the_session_elsewhere_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 47. So a full disk is, as a rule: the folder was made, and not one record of the command was kept."""
+    """More of case 47: as a full disk is, as a rule: the folder was made, and not one record was kept."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with small_disk(tmp_path / "disk") as disk:
         sessions = disk / "sessions"
