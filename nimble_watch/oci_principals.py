@@ -158,6 +158,7 @@ def _failing(how: str) -> Iterator[None]:
     except KeyError as error:
         raise ConfigError(f"OCI cannot be asked ({how}): {error} is missing there", advise=_ADVICE[how]) from error
     except Exception as error:  # the SDK raises what it gets: OSError, ValueError, configparser's, requests', its own
-        said = clean(str(getattr(error, "message", "") or error), limit=300).rstrip(". ")
+        told = str(getattr(error, "message", "") or error).partition(", please follow the instructions")[0]
+        said = clean(told, limit=300).rstrip(". ")
         name = type(error).__name__
         raise ConfigError(f"OCI cannot be asked ({how}): {said or name}", advise=_ADVICE[how]) from error

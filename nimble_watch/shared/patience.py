@@ -19,23 +19,24 @@ class Patience:
 
     def __init__(self, stopped: Event) -> None:
         self._stopped = stopped
+        self.trouble = ""
+        """Why the last attempt failed that another one was to mend."""
 
     def persist(self, call: Callable[[], _T], store: SharedStore) -> _T:
         """Give what `call` gives, tried again as long as there is time."""
         results: list[_T] = []
-        reasons = ["there was no time"]
 
         def attempt() -> None:
             try:
                 results.append(call())
             except TryAgainError as error:
-                reasons.append(error.reason)
+                self.trouble = error.reason
                 raise
 
         if keep_trying(attempt, self._stopped, least=0.2, most=5.0):
             return results[0]
         raise SharedError(
-            reasons[-1],
+            self.trouble,
             where=store.shown,
             advise="is it up, and reachable from here? `nimble-watch session push` later",
         )

@@ -34,7 +34,7 @@ from nimble_watch.shared.layout import (
 from nimble_watch.shared.patience import Patience
 from nimble_watch.shared.protocol import MissingError, SharedStore
 from nimble_watch.shared.settings import Common
-from nimble_watch.store import StoreError, check_id, keep_pulled, read_head, storing, write_whole
+from nimble_watch.store import StoreError, check_id, keep_pulled, own_folder, read_head, write_whole
 
 _READ = "shared/.read"
 _AT_ONCE = 8  # requests: most of the time of a small one is waiting
@@ -165,6 +165,6 @@ def _load(path: Path) -> _Cursor:
 
 
 def _save(path: Path, cursor: _Cursor) -> None:
-    with storing("make", path.parent):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (path.parent.parent, path.parent):
+        own_folder(made)
     write_whole(path, msgspec.json.encode(cursor) + b"\n")

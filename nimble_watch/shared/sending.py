@@ -23,7 +23,7 @@ from nimble_watch.shared.patience import Patience, patience
 from nimble_watch.shared.protocol import SharedStore
 from nimble_watch.shared.settings import Common, needed
 from nimble_watch.shared.stores import open_store
-from nimble_watch.store import StoreError, check_id, read_head, session_path, storing
+from nimble_watch.store import StoreError, check_id, own_folder, read_head, session_path, storing
 
 DEADLINE = 5.0
 """Seconds that the end of a session may be held up by the store."""
@@ -41,8 +41,9 @@ class Sent(NamedTuple):
 def spool(folder: Path, address: Address, session_ids: Iterable[str]) -> None:
     """Note that sessions are to be sent."""
     place = folder / _UNSENT / address.fingerprint
-    with storing("make", place):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (place.parent.parent, place.parent, place):
+        own_folder(made)
+    with storing("write", place):
         for session_id in session_ids:
             (place / check_id(session_id)).touch(mode=0o600)
 
@@ -79,21 +80,26 @@ def push(
     """Send sessions of a folder, one after the other; raises at the first that cannot be sent."""
     for session_id in session_ids:
         try:
-            with storing("read", session_path(folder, session_id)):
-                document = session_path(folder, session_id).read_bytes()
-        except StoreError:
-            if session_path(folder, session_id).exists():
-                raise
-            _done(folder, found.address, session_id)  # removed before it could be sent
-            continue
-        try:
-            revision, new = send(store, found.project, document, patient, now=time.time())
+            sent = _push(folder, found, session_id, patient, store)
         except SharedError as error:
             raise SharedError(
                 f"{session_id} was not sent: {error.what}", where=error.where, advise=error.advise
             ) from error
+        if sent is not None:
+            yield sent
+
+
+def _push(folder: Path, found: Common, session_id: str, patient: Patience, store: SharedStore) -> Sent | None:
+    """Send one session; none if it was removed before it could be sent."""
+    path = session_path(folder, session_id)
+    if not path.exists():
         _done(folder, found.address, session_id)
-        yield Sent(session_id, revision, new)
+        return None
+    with storing("read", path):
+        document = path.read_bytes()
+    revision, new = send(store, found.project, document, patient, now=time.time())
+    _done(folder, found.address, session_id)
+    return Sent(session_id, revision, new)
 
 
 def share_here(folder: Path, session_id: str) -> str:
@@ -123,14 +129,15 @@ def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = 
     if session_id not in spooled(folder, found.address):
         return ""
     later = "it is sent after the next session, or by `nimble-watch session push`"
-    return f"{session_id} is not shared yet: {failed or f'{found.address.shown} took over {seconds:.0f} s'}; {later}"
+    where = "" if found.address.shown in failed else f" ({found.address.shown})"
+    return f"{session_id} is not shared yet: {failed or f'no answer within {seconds:.0f} s'}{where}; {later}"
 
 
 def _share(folder: Path, session_id: str, found: Common, patient: Patience, seconds: float) -> None:
     store = open_store(found.address, seconds)
-    before = [name for name in spooled(folder, found.address) if name != session_id]
-    for _ in push(folder, found, [session_id, *before], patient, store):
-        pass
+    _push(folder, found, session_id, patient, store)
+    for earlier in spooled(folder, found.address):
+        _push(folder, found, earlier, patient, store)
 
 
 def share_beginning(folder: Path, document: bytes, session_id: str, found: Common, *, seconds: float = DEADLINE) -> str:
@@ -150,10 +157,12 @@ def share_beginning(folder: Path, document: bytes, session_id: str, found: Commo
 def _within(seconds: float, job: Callable[[Patience], None]) -> str:
     """Do a job in a thread of its own, which is left alone when time is up; gives why it failed, if that is known."""
     failed: list[str] = []
+    trying: list[Patience] = []
 
     def run() -> None:
         try:
             with patience(seconds) as patient:
+                trying.append(patient)
                 job(patient)
         except NimbleWatchError as error:
             failed.append(clean(str(error)))
@@ -163,4 +172,4 @@ def _within(seconds: float, job: Callable[[Patience], None]) -> str:
     thread = threading.Thread(target=run, name="share", daemon=True)
     thread.start()
     thread.join(seconds)
-    return failed[0] if failed else ""
+    return failed[0] if failed else "".join(clean(patient.trouble) for patient in trying)

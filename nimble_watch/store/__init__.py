@@ -6,7 +6,7 @@
 turn into one warning.
 """
 
-from nimble_watch.store.files import StoreError, locked, replacing, storing, write_whole
+from nimble_watch.store.files import StoreError, locked, own_folder, replacing, storing, write_whole
 from nimble_watch.store.history import (
     Loaded,
     check_id,
@@ -69,6 +69,7 @@ __all__ = [
     "locked",
     "make_folders",
     "old_sessions",
+    "own_folder",
     "own_ids",
     "present",
     "read_head",

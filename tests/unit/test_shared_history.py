@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nimble_watch.retry import TryAgainError
 from nimble_watch.session import new_uid
 from nimble_watch.shared import MissingError, SharedError, key_of, open_store, pack, pulling, read_key, sending
 from nimble_watch.shared.layout import revision_of
@@ -338,8 +339,21 @@ def test_a_store_that_hangs_is_left_to_itself_when_time_is_up(ci: Machine, monke
     monkeypatch.setattr(FolderStore, "put_if_absent", hangs)
     said = sending.share_end(ci.folder, "session-20251125-120000", ci.found, seconds=0.2)
     held.set()
-    assert "took over" in said
+    assert "no answer within" in said
     assert sending.spooled(ci.folder, ci.found.address) == ["session-20251125-120000"]
+
+
+def test_what_was_tried_until_time_was_up_is_said_with_its_reason(ci: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(ci.folder, "session-20251125-120000")
+
+    def refuses(_self: FolderStore, _key: str, _content: bytes) -> bool:
+        raise TryAgainError("the store answers 503")
+
+    monkeypatch.setattr(FolderStore, "put_if_absent", refuses)
+    said = sending.share_end(ci.folder, "session-20251125-120000", ci.found, seconds=0.5)
+    assert "is not shared yet: the store answers 503" in said
+    assert said.count(ci.found.address.shown) == 1
+    assert said.count("session-20251125-120000") == 1
 
 
 def test_a_session_that_was_removed_before_it_could_be_sent_is_no_longer_waited_for(ci: Machine) -> None:
