@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from pathlib import Path
 
 
 def _chunk(line: bytes) -> bytes:
@@ -12,9 +13,14 @@ def _chunk(line: bytes) -> bytes:
 
 
 class Server:
-    """Answers every watch of pods with a first picture and what follows it, one chunk a line, already put together."""
+    """Answers every watch of pods with a first picture and what follows it, one chunk a line, already put together.
 
-    def __init__(self, pictured: list[bytes], followed: list[bytes]) -> None:
+    With `again` what follows is said again and again, as fast as the reader takes it; `said` is set after each time.
+    """
+
+    def __init__(self, pictured: list[bytes], followed: list[bytes], *, again: bool = False) -> None:
+        self._again = again
+        self.said = threading.Event()
         marks = {"resourceVersion": "99999", "annotations": {"k8s.io/initial-events-end": "true"}}
         mark = json.dumps({"type": "BOOKMARK", "object": {"metadata": marks}}).encode() + b"\n"
         self._mark = _chunk(mark)
@@ -49,6 +55,9 @@ class Server:
                         self._followed if pods else b"",
                     ):
                         peer.sendall(part)
+                    while pods and self._again:
+                        self.said.set()
+                        peer.sendall(self._followed)
                 else:
                     peer.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
         except OSError:
@@ -63,6 +72,15 @@ class Server:
                 return ""
             data += block
         return data.split(b"\r\n", 1)[0].decode()
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Write a kubeconfig for it."""
+        path = folder / "kubeconfig"
+        cluster = {"name": "c", "cluster": {"server": self.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        config = {"current-context": "c", "contexts": [context], "clusters": [cluster], "users": []}
+        path.write_text(json.dumps(config))
+        return path
 
     def __enter__(self) -> Server:  # noqa: PYI034  Self would hide that this is no base class
         """Serve."""

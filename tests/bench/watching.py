@@ -74,11 +74,7 @@ def run(who: str, lines: list[bytes], later: list[bytes] | None = None) -> dict[
     """
     pictured, followed = ([], lines) if later is None else (lines, later)
     with TemporaryDirectory(prefix="nimble-watch-bench-") as folder, Server(pictured, followed) as server:
-        path = Path(folder, "kubeconfig")
-        cluster = {"name": "c", "cluster": {"server": server.url}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        config = {"current-context": "c", "contexts": [context], "clusters": [cluster], "users": []}
-        path.write_text(json.dumps(config))
+        path = server.kubeconfig(Path(folder))
         command = [sys.executable, "-m", "tests.bench.watching", who, str(path), str(len(lines)), str(len(later or ()))]
         environ = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         done = subprocess.run(
