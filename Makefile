@@ -151,10 +151,10 @@ cluster-built: $(stamp) ## the embedded cluster's program: built the first time,
 	@$(tools)/python tests/cluster/build.py >/dev/null
 
 test: cluster-built ## all tests but the slow ones
-	$(tools)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(tools)/python -m pytest $(PYTEST_ARGS)
 
 test-all: cluster-built ## all tests
-	$(tools)/python -m pytest $(PYTEST_ARGS)
+	$(tools)/python -m pytest -m "" $(PYTEST_ARGS)
 
 bench: cluster-built ## measure (BRIEF=yes: fewer rounds; BENCH=NAME: one of them)
 	BRIEF="$(BRIEF)" $(tools)/python -m tests.bench $(BENCH)
