@@ -7,13 +7,13 @@ answer decides between the kinds; exactly one of them speaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from enum import Enum
 
 from msgspec import Struct
 
-from nimble_watch.findings import Verdict
+from nimble_watch.findings import LookAgain, Verdict
 from nimble_watch.objects import (
     Container,
     Node,
@@ -100,6 +100,21 @@ def placing(subject: Ref, state: ClusterState) -> Placing | None:
     blind = state.unseen("Node")
     why, nodes = _told(stage) if blind else _seen(pod, tuple(state.nodes()), state)
     return None if why is None else Placing(pod, why, text, since, nodes, blind)
+
+
+def kept_off(subject: Ref, state: ClusterState, now: float, why: Why) -> Iterator[Placing | LookAgain]:
+    """Give why a pod has no node if that is the reason, or when to look again while nodes and pods are being listed.
+
+    A part of them, and the scheduler's words without them, would tell another reason than the whole.
+    """
+    found = placing(subject, state)
+    if found is None:
+        return
+    listed_by = 0.0 if found.why is Why.CLAIM else max(state.awaited("Node"), state.awaited("Pod"))
+    if now < listed_by:
+        yield LookAgain(listed_by)
+    elif found.why is why:
+        yield found
 
 
 def _told(stage: Stage) -> tuple[Why | None, tuple[Node, ...]]:

@@ -15,9 +15,9 @@ Source: node labels; NVIDIA's values for OKE demand `nvidia.com/gpu.present`, wh
 
 from __future__ import annotations
 
-from nimble_watch.findings import Answers, Finding, Rule
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule
 from nimble_watch.objects import Node, NodeSelectorRequirement, Ref
-from nimble_watch.rules._placing import Placing, Why, demands, listed, patience, placing, unmet
+from nimble_watch.rules._placing import Placing, Why, demands, kept_off, listed, patience, unmet
 from nimble_watch.rules._said import Said
 from nimble_watch.rules._unschedulable import Stage, said_stage
 from nimble_watch.state import ClusterState
@@ -30,14 +30,15 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a pod whose demands no node fulfils."""
-    del now
-    found = placing(subject, state)
-    if found is None or found.why is not Why.AFFINITY:
-        return
+    for found in kept_off(subject, state, now, Why.AFFINITY):
+        yield found if isinstance(found, LookAgain) else _finding(subject, found, state)
+
+
+def _finding(subject: Ref, found: Placing, state: ClusterState) -> Finding:
     wait = patience(state, subject, found.since)
     lacking = _lacking(found)
     named = listed(_text(entry) for entry in lacking) or "its node selector"
-    yield Finding(
+    return Finding(
         subject=subject,
         verdict=wait.verdict,
         summary=f"no node matches {named} of {subject}",

@@ -19,7 +19,7 @@ counts. A GPU whose holder terminates takes 2 to 30 minutes to come free (k8s-de
 
 from __future__ import annotations
 
-from nimble_watch.findings import Answers, Finding, Rule, Verdict
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Node, Pod, Ref, seconds
 from nimble_watch.rules._placing import (
     Patience,
@@ -28,9 +28,9 @@ from nimble_watch.rules._placing import (
     bound_since,
     gpus_asked,
     is_gpu_node,
+    kept_off,
     listed,
     patience,
-    placing,
     shape_of,
     span,
 )
@@ -48,12 +48,14 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a pod that waits for a GPU."""
-    found = placing(subject, state)
-    if found is None or found.why is not Why.GPU:
-        return
+    for found in kept_off(subject, state, now, Why.GPU):
+        yield found if isinstance(found, LookAgain) else _finding(subject, found, state, now)
+
+
+def _finding(subject: Ref, found: Placing, state: ClusterState, now: float) -> Finding:
     wait = _patience(subject, found, state)
     nodes = [node for node in found.nodes if is_gpu_node(node)]
-    yield Finding(
+    return Finding(
         subject=subject,
         verdict=wait.verdict,
         summary=f"no node has {gpus_asked(found.pod)} free for {subject}",

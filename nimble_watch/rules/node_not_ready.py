@@ -19,7 +19,7 @@ import re
 
 from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Ref, condition, seconds
-from nimble_watch.rules._placing import Why, is_ready, listed, placing, shape_of
+from nimble_watch.rules._placing import Placing, Why, is_ready, kept_off, listed, shape_of
 from nimble_watch.rules._pods import describe
 from nimble_watch.rules._said import Said
 from nimble_watch.state import ClusterState
@@ -51,7 +51,8 @@ def says(said: Said) -> bool:
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a node that is not ready, or for a pod that waits for one."""
     if subject.kind == "Pod":
-        yield from _pod(subject, state)
+        for found in kept_off(subject, state, now, Why.NOT_READY):
+            yield found if isinstance(found, LookAgain) else _pod(subject, found, state)
         return
     node = state.node(subject.name)
     if node is None or node.metadata.deletion_timestamp is not None:
@@ -79,14 +80,11 @@ def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     )
 
 
-def _pod(subject: Ref, state: ClusterState) -> Answers:
+def _pod(subject: Ref, found: Placing, state: ClusterState) -> Finding:
     """Judge a pod that only nodes that are not ready could take."""
-    found = placing(subject, state)
-    if found is None or found.why is not Why.NOT_READY:
-        return
     nodes = [node for node in found.nodes if not is_ready(node)]
     references = [state.named("Node", "", node.metadata.name) for node in nodes]
-    yield Finding(
+    return Finding(
         subject=subject,
         verdict=Verdict.GRACE,
         summary=f"{subject} waits for a node that is not ready",

@@ -7,7 +7,7 @@ ExternalProvisioning or ProvisioningFailed and which a pod that is already place
 Near misses: `waiting for first consumer to be created before binding` (the pod has not been placed for another
 reason); a claim that is bound within seconds (held back for 2 s); a claim that does not exist (another kind); a
 volume in another availability domain.  A claim that the scheduler speaks of and that has not been shown to us yet is
-on its way: it is waited for up to 10 s, since it says more than the pod.
+on its way: it is waited for up to 10 s, for the first list of claims up to a minute, since it says more than the pod.
 
 Verdict: grace for 120 s (a block volume takes about half a minute), then terminal.
 

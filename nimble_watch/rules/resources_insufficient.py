@@ -18,9 +18,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from nimble_watch.findings import Answers, Finding, Rule
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule
 from nimble_watch.objects import Ref
-from nimble_watch.rules._placing import Placing, Why, listed, patience, placing, requests, shape_of, short_of
+from nimble_watch.rules._placing import Placing, Why, kept_off, listed, patience, requests, shape_of, short_of
 from nimble_watch.rules._said import Said
 from nimble_watch.rules._unschedulable import Stage, said_stage
 from nimble_watch.state import ClusterState
@@ -35,13 +35,14 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a pod that no node has room for."""
-    del now
-    found = placing(subject, state)
-    if found is None or found.why is not Why.RESOURCES:
-        return
+    for found in kept_off(subject, state, now, Why.RESOURCES):
+        yield found if isinstance(found, LookAgain) else _finding(subject, found, state)
+
+
+def _finding(subject: Ref, found: Placing, state: ClusterState) -> Finding:
     wait = patience(state, subject, found.since)
     lacking = _lacking(found, state)
-    yield Finding(
+    return Finding(
         subject=subject,
         verdict=wait.verdict,
         summary=f"no node has enough {' and '.join(lacking)} free for {subject}",

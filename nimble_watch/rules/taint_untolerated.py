@@ -17,9 +17,9 @@ Source: node objects; the names left the message with Kubernetes 1.34 (kubernete
 
 from __future__ import annotations
 
-from nimble_watch.findings import Answers, Finding, Rule
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule
 from nimble_watch.objects import Ref, Taint
-from nimble_watch.rules._placing import Placing, Why, is_condition, listed, patience, placing, shape_of, untolerated
+from nimble_watch.rules._placing import Placing, Why, is_condition, kept_off, listed, patience, shape_of, untolerated
 from nimble_watch.rules._said import Said
 from nimble_watch.rules._unschedulable import Stage, said_stage
 from nimble_watch.state import ClusterState
@@ -32,15 +32,16 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give a finding for a pod that lacks a toleration."""
-    del now
-    found = placing(subject, state)
-    if found is None or found.why is not Why.TAINT:
-        return
+    for found in kept_off(subject, state, now, Why.TAINT):
+        yield found if isinstance(found, LookAgain) else _finding(subject, found, state)
+
+
+def _finding(subject: Ref, found: Placing, state: ClusterState) -> Finding:
     wait = patience(state, subject, found.since)
     taints = _taints(found)
     named = listed(sorted({_text(taint) for taint in taints})) or "a taint of the nodes"
     keys = sorted({taint.key for taint in taints})
-    yield Finding(
+    return Finding(
         subject=subject,
         verdict=wait.verdict,
         summary=f"{subject} does not tolerate {named}",

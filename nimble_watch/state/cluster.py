@@ -36,6 +36,7 @@ from nimble_watch.state.sight import Sight
 
 _Key = TypeVar("_Key")
 _EVENTS_KEPT = 24
+_PLACE_PODS = ("Pod", "Node", "PersistentVolumeClaim")
 
 
 class ClusterState:
@@ -226,7 +227,7 @@ class ClusterState:
         changed: list[Ref] = []
         for uid in gone:
             changed.extend(self._apply_object(signal.kind, self._objects[signal.kind][uid], "deleted"))
-        return tuple(changed)
+        return (*changed, *(self._refs_of(self._unbound) if signal.kind in _PLACE_PODS else ()))
 
     # -- questions -----------------------------------------------------------------------------------------------------
 

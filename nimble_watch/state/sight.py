@@ -5,7 +5,9 @@ from __future__ import annotations
 from nimble_watch.signals import Synced, Unseen
 
 LISTING = 10.0
-"""Seconds after a cluster was found for which a first list that is still missing is worth waiting for."""
+"""Seconds after a cluster was found for which everything waits for a first list that is still missing."""
+_EXPECTED = 60.0
+"""Seconds after a cluster was found for which that waits for it of which nothing true can be said without."""
 
 
 class Sight:
@@ -48,7 +50,7 @@ class Sight:
         """
         if self.lost or self._sees(kind, namespace) or (kind, namespace) in self._refused:
             return 0.0
-        return self._found + LISTING
+        return self._found + _EXPECTED
 
     def _sees(self, kind: str, namespace: str) -> bool:
         keys = ((kind, ""), (kind, namespace))

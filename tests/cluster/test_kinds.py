@@ -120,7 +120,7 @@ def test_the_child_s_status_is_our_own(played: dict[tuple[str, str], Played], ki
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_near_miss_is_neither_shown_nor_kept(played: dict[tuple[str, str], Played], kind: str) -> None:
     one = played[kind, "near_miss"]
-    assert one.session["cluster"], "it was watched"
+    assert one.session["cluster"], f"it was not watched: {one.session['unknown']} {one.said}"
     assert kind not in {block.kind for block in blocks(one.said)}, one.said
     assert kind not in {entry["kind"] for entry in one.session["obstacles"]}
     if kind == WAIT:

@@ -22,10 +22,11 @@ TOLERANT = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
 class World:
     """What is known of a cluster; objects are put in with the parts that matter."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, but: str = "") -> None:
+        """Begin with every kind listed, `but` one."""
         self.state = ClusterState()
         self.state.apply(ClusterFound(T0, "https://cluster.test", "test", "v1.36", "nim"))
-        for kind in ("Pod", "Node", "PersistentVolumeClaim", "Deployment", "ReplicaSet"):
+        for kind in {"Pod", "Node", "PersistentVolumeClaim", "Deployment", "ReplicaSet"} - {but}:
             self.state.apply(Synced(T0, kind, "", frozenset()))
         self._events = 0
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nimble_watch.observer.picture import FirstPicture
-from nimble_watch.signals import ClusterFound, ClusterLost, Signal, Synced, Unseen
-from tests.unit.made import T0, ended, said, workload
+from nimble_watch.signals import ClusterFound, ClusterLost, PhaseStarted, Signal, Synced, Unseen
+from tests.unit.made import T0, begin, ended, said, workload
 
 KINDS = ("Pod", "Event")
 FOUND = ClusterFound(T0, "https://cluster.test", "test", "v1.36", "default")
@@ -54,6 +54,26 @@ def test_the_phase_s_end_and_the_loss_of_the_cluster_are_not_held_back() -> None
         picture = FirstPicture(KINDS)
         assert picture.take([FOUND], T0) == []
         assert picture.take([last], T0 + 1) == [FOUND, last]
+
+
+def test_a_picture_that_the_cluster_s_loss_interrupts_is_taken_up_again() -> None:
+    picture = FirstPicture(KINDS)
+    lost = ClusterLost(T0, "silent")
+    assert picture.take([FOUND, synced("Pod")], T0) == []
+    assert picture.take([lost], T0 + 1) == [FOUND, synced("Pod"), lost]
+    assert picture.take([FOUND], T0 + 2) == []
+    assert picture.due == T0 + 12
+    assert picture.take([synced("Event")], T0 + 3) == [FOUND, synced("Event")], "the pods are known already"
+
+
+def test_a_picture_that_a_short_phase_s_end_interrupts_is_taken_up_with_the_next_one() -> None:
+    picture = FirstPicture(KINDS)
+    (begun,) = [signal for signal in begin() if isinstance(signal, PhaseStarted)]
+    assert picture.take([FOUND, synced("Pod")], T0) == []
+    assert picture.take([ended(T0 + 1)], T0 + 1)[-1] == ended(T0 + 1)
+    assert picture.take([begun], T0 + 2) == []
+    assert picture.due == T0 + 10, "no later than it would have been"
+    assert picture.take([begun], T0 + 11) == [begun, begun]
 
 
 def test_another_cluster_is_seen_for_the_first_time_too() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from nimble_watch import recording
 from nimble_watch.findings import Verdict
@@ -231,6 +232,27 @@ def test_a_pod_that_was_never_judged_by_the_scheduler_is_not_told() -> None:
 
 
 UNBOUND = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2"
+
+
+@pytest.mark.parametrize("late", ["Node", "Pod"])
+def test_while_nodes_or_pods_are_being_listed_no_reason_is_told_that_all_of_them_may_belie(late: str) -> None:
+    """Ten seconds after the cluster was found the GPU node was not listed yet, and want of GPUs was a false alarm."""
+    world = World(but=late)
+    world.node("10.0.10.9", CPU_SHAPE)
+    pod = _gpu_pod(world, tolerant=False)
+    assert world.kinds(pod, T0 + 50) == {}
+    assert set(world.again("gpu-insufficient", pod, T0 + 50)) == {60.0}
+    world.node("10.0.10.1", A10, gpus=1, cpu="30", memory="240Gi")
+    again = world.state.apply(Synced(T0, late, "", frozenset({pod.uid, "Node//10.0.10.1", "Node//10.0.10.9"})))
+    assert pod in again, "with the whole list the pod is judged anew"
+    assert set(world.kinds(pod, T0 + 50)) == {"taint-untolerated"}
+
+
+def test_a_list_that_never_comes_is_not_waited_for_beyond_a_minute() -> None:
+    world = World(but="Node")
+    pod = _gpu_pod(world)
+    (finding,) = world.ask("gpu-insufficient", pod, T0 + 60)
+    assert "not visible (Node not listed yet)" in finding.cause
 
 
 def _mounting(world: World, status: object) -> Ref:
