@@ -12,7 +12,7 @@ from nimble_watch.errors import NimbleWatchError, UsageError
 from nimble_watch.store import head_of, is_open, own_ids, session_path
 
 _REQUEST = 20.0  # seconds that one request may take
-_PUSH, _PULL = 120.0, 600.0  # seconds for all of it
+_PATIENCE = 30.0  # seconds without a success after which the store is given up
 
 
 def configure(room: argparse.ArgumentParser, *, sending: bool) -> None:
@@ -46,7 +46,7 @@ def send(arguments: argparse.Namespace, folder: Path) -> int:
         ended = [name for name in own_ids(folder) if not _not_yet(folder, name)]
         names = list(dict.fromkeys([*(ended[::-1] if arguments.all else ended[:1]), *spooled(folder, found.address)]))
     new = 0
-    with patience(_PUSH) as patient:
+    with patience(_PATIENCE, renewed=True) as patient:
         for sent in push(folder, found, names, patient, open_store(found.address, _REQUEST)):
             new += sent.new
             print(f"{sent.session_id} r{sent.revision.number} {'sent' if sent.new else 'was there'}")
@@ -69,7 +69,7 @@ def bring(arguments: argparse.Namespace, folder: Path) -> int:
     from nimble_watch.shared import needed, open_store, patience, pull  # as above
 
     found = needed(os.environ, Path.cwd(), store=arguments.store, project=arguments.project)
-    with patience(_PULL) as patient:
+    with patience(_PATIENCE, renewed=True) as patient:
         pulled = pull(folder, found, open_store(found.address, _REQUEST), patient, again=arguments.again)
     for problem in pulled.problems:
         print(f"nimble-watch: {problem}", file=sys.stderr)

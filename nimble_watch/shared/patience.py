@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Timer
 from typing import TypeVar
 
 from nimble_watch.retry import TryAgainError, keep_trying
@@ -15,12 +16,25 @@ _T = TypeVar("_T")
 
 
 class Patience:
-    """The time there is for all that one command wants of a store; to be used from several threads."""
+    """The time there is for what one command wants of a store; to be used from several threads."""
 
-    def __init__(self, stopped: Event) -> None:
-        self._stopped = stopped
+    def __init__(self, seconds: float, *, renewed: bool) -> None:
         self.trouble = ""
         """Why the last attempt failed that another one was to mend."""
+        self._seconds = seconds
+        self._renewed = renewed
+        self._until = time.monotonic() + seconds
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, name="patience", daemon=True).start()
+
+    def _watch(self) -> None:
+        while (left := self._until - time.monotonic()) > 0 and not self._stopped.wait(left):
+            pass
+        self._stopped.set()
+
+    def end(self) -> None:
+        """Let nobody wait any longer."""
+        self._stopped.set()
 
     def persist(self, call: Callable[[], _T], store: SharedStore) -> _T:
         """Give what `call` gives, tried again as long as there is time."""
@@ -34,6 +48,8 @@ class Patience:
                 raise
 
         if keep_trying(attempt, self._stopped, least=0.2, most=5.0):
+            if self._renewed:
+                self._until = time.monotonic() + self._seconds
             return results[0]
         raise SharedError(
             self.trouble,
@@ -54,14 +70,10 @@ class Patience:
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[Patience]:
-    """Give so much time from now on; after the block nobody waits any longer."""
-    stopped = Event()
-    timer = Timer(seconds, stopped.set)
-    timer.daemon = True
-    timer.start()
+def patience(seconds: float, *, renewed: bool = False) -> Iterator[Patience]:
+    """Give so much time for all that the block does, or, `renewed` with each success, for each part of it."""
+    given = Patience(seconds, renewed=renewed)
     try:
-        yield Patience(stopped)
+        yield given
     finally:
-        timer.cancel()
-        stopped.set()
+        given.end()

@@ -61,7 +61,7 @@ def pull(folder: Path, found: Common, store: SharedStore, patient: Patience, *, 
     path = folder / _READ / f"{found.address.fingerprint}-{found.project}.json"
     cursor = _Cursor() if again else _load(path)
     now = time.time()
-    listed = _listed(store, found.project, day_before(cursor.day) if cursor.day else "", patient)
+    listed = _listed(store, found.project, day_before(cursor.day) if cursor.day else "", today(now), patient)
     awaited = {revision for key in cursor.waiting if isinstance(revision := read_key(found.project, key), Revision)}
     counting, doubled = newest({_revision(one) for one in listed} | awaited)
     pulled = Pulled(
@@ -103,12 +103,14 @@ def _day(listed: Revision | Late) -> str:
     return listed.announced if isinstance(listed, Late) else listed.day
 
 
-def _listed(store: SharedStore, project: str, since: str, patient: Patience) -> list[Revision | Late]:
-    """List what belongs to a day, or was announced on it, from `since` on; without that, every object."""
+def _listed(store: SharedStore, project: str, since: str, now: str, patient: Patience) -> list[Revision | Late]:
+    """List what belongs to a day, or was announced on it, from `since` on; without that, every object.
+
+    Of every object no announcement is needed, but those that the next time will list are seen with it.
+    """
     root = root_of(project)
     keys = patient.list_all(store, f"{root}d=", f"{root}d={since}")
-    if since:
-        keys += patient.list_all(store, f"{root}late/d=", f"{root}late/d={since}")
+    keys += patient.list_all(store, f"{root}late/d=", f"{root}late/d={since or day_before(now)}")
     return [found for key in keys if (found := read_key(project, key)) is not None]
 
 

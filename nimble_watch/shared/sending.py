@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from nimble_watch.store import StoreError, check_id, own_folder, read_head, sess
 DEADLINE = 5.0
 """Seconds that the end of a session may be held up by the store."""
 _UNSENT = "shared/.unsent"
+_AT_ONCE = 8  # requests: most of the time of a small one is waiting
 
 
 class Sent(NamedTuple):
@@ -77,16 +79,20 @@ def send(store: SharedStore, project: str, document: bytes, patient: Patience, *
 def push(
     folder: Path, found: Common, session_ids: Iterable[str], patient: Patience, store: SharedStore
 ) -> Iterable[Sent]:
-    """Send sessions of a folder, one after the other; raises at the first that cannot be sent."""
-    for session_id in session_ids:
+    """Send sessions of a folder, several at a time; raises at the first that cannot be sent."""
+
+    def one(session_id: str) -> Sent | None:
         try:
-            sent = _push(folder, found, session_id, patient, store)
+            return _push(folder, found, session_id, patient, store)
         except SharedError as error:
-            raise SharedError(
-                f"{session_id} was not sent: {error.what}", where=error.where, advise=error.advise
-            ) from error
-        if sent is not None:
-            yield sent
+            what = f"{session_id} was not sent: {error.what}"
+            raise SharedError(what, where=error.where, advise=error.advise) from error
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            yield from (sent for sent in pool.map(one, session_ids) if sent is not None)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _push(folder: Path, found: Common, session_id: str, patient: Patience, store: SharedStore) -> Sent | None:

@@ -12,7 +12,17 @@ import pytest
 
 from nimble_watch.retry import TryAgainError
 from nimble_watch.session import new_uid
-from nimble_watch.shared import MissingError, SharedError, key_of, open_store, pack, pulling, read_key, sending
+from nimble_watch.shared import (
+    MissingError,
+    SharedError,
+    key_of,
+    open_store,
+    pack,
+    patience,
+    pulling,
+    read_key,
+    sending,
+)
 from nimble_watch.shared.layout import revision_of
 from nimble_watch.shared.stores.folder import FolderStore
 from nimble_watch.store import load, session_ids, session_path
@@ -203,6 +213,16 @@ def test_a_later_pull_gets_only_what_is_new(ci: Machine, desk: Machine, monkeypa
     assert len(asked) == 1
 
 
+def test_what_was_announced_before_the_first_pull_is_not_fetched_twice(
+    ci: Machine, desk: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ci.folder, "session-20251105-120000", at=NOON - 20 * DAY)
+    ci.push("session-20251105-120000")
+    assert desk.pull().sessions == 1
+    monkeypatch.setattr(FolderStore, "get", None)
+    assert desk.pull().sessions == 0
+
+
 def test_an_announcement_whose_object_is_still_to_come_is_looked_at_again(
     ci: Machine, desk: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +374,15 @@ def test_what_was_tried_until_time_was_up_is_said_with_its_reason(ci: Machine, m
     assert "is not shared yet: the store answers 503" in said
     assert said.count(ci.found.address.shown) == 1
     assert said.count("session-20251125-120000") == 1
+
+
+def test_time_is_renewed_by_each_success_where_a_person_waits_and_not_where_a_job_does(ci: Machine) -> None:
+    store = open_store(ci.found.address, 5.0)
+    for renewed in (False, True):
+        with patience(0.5, renewed=renewed) as patient:
+            before = patient._until
+            patient.persist(lambda: None, store)
+            assert (patient._until > before) is renewed
 
 
 def test_a_session_that_was_removed_before_it_could_be_sent_is_no_longer_waited_for(ci: Machine) -> None:

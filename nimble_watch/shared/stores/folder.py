@@ -58,6 +58,7 @@ class FolderStore:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             if path.exists():
                 return False
+            fresh = [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             temp = path.with_name(f".{os.urandom(8).hex()}.tmp")
             try:
@@ -66,10 +67,8 @@ class FolderStore:
             finally:
                 with contextlib.suppress(OSError):
                     temp.unlink(missing_ok=True)
-            for folder in (path.parent, *path.parent.parents):
-                _sync(folder)  # the folders are as new as the file
-                if folder == self._folder:
-                    break
+            for folder in (path.parent, *(new.parent for new in fresh)):
+                _sync(folder)
             return made
 
     def list_keys(self, prefix: str, after: str = "") -> Iterator[str]:
