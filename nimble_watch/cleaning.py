@@ -14,6 +14,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 MASK = "***"
 LIMIT = 4096
@@ -181,6 +182,15 @@ def clean(text: str, *, limit: int = LIMIT) -> str:
 def clean_lines(text: str, *, limit: int = FIELD_LIMIT) -> str:
     """Give a text of others that may have several lines (a log's end, a person's description)."""
     return _clean(text.replace("\r\n", "\n"), limit, _CONTROL_BUT_LINES)
+
+
+def clean_document(value: Any) -> Any:
+    """Give a JSON value of others with every text in it cleaned, names included; all else stays as it is."""
+    if isinstance(value, str):
+        return clean_lines(value)
+    if isinstance(value, dict):
+        return {clean_lines(str(name)): clean_document(inner) for name, inner in value.items()}
+    return [clean_document(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _clean(text: str, limit: int, control: re.Pattern[str]) -> str:

@@ -20,6 +20,8 @@ from nimble_watch.cli._annotating import configure as configure_annotating
 from nimble_watch.cli._ended import share_later
 from nimble_watch.cli._export import configure as configure_export
 from nimble_watch.cli._export import export
+from nimble_watch.cli._import import configure as configure_import
+from nimble_watch.cli._import import take_in
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
 from nimble_watch.cli._listing import OUTPUTS, choose
@@ -84,6 +86,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     exported = add("export", "sessions for other programs", lambda given: export(given, _folder(given)))
     configure_export(exported)
     add("schema", "the JSON Schema of a session's file: every field, what it means, what null stands for", show_schema)
+    imported = add("import", "take in sessions of elsewhere, each once", lambda given: take_in(given, _folder(given)))
+    configure_import(imported)
     old = "old sessions; what is open is never touched, and all-sessions.txt keeps their lines"
     pruned = add("prune", f"remove {old}", lambda given: prune(given, _folder(given)))
     put = add("archive", f"move {old}", lambda given: put_away(given, _folder(given)))

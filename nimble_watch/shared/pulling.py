@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from nimble_watch.cleaning import FIELD_LIMIT, clean_lines
+from nimble_watch.cleaning import clean_document
 from nimble_watch.session import encode_line
 from nimble_watch.shared.layout import (
     Late,
@@ -146,16 +145,8 @@ def _keep(folder: Path, revision: Revision, document: bytes) -> bool:
     except StoreError as error:
         raise SharedError(f"{revision.name}: {error}") from error
     said = msgspec.json.decode(document)
-    cleaned = _clean(said)
+    cleaned = clean_document(said)
     return keep_pulled(folder, head, document if cleaned == said else encode_line(cleaned))
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean_lines(value, limit=FIELD_LIMIT)
-    if isinstance(value, dict):
-        return {clean_lines(str(name), limit=FIELD_LIMIT): _clean(inner) for name, inner in value.items()}
-    return [_clean(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _load(path: Path) -> _Cursor:

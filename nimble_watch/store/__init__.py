@@ -6,8 +6,9 @@
 turn into one warning.
 """
 
-from nimble_watch.store.files import StoreError, locked, own_folder, replacing, storing, write_whole
+from nimble_watch.store.files import StoreError, create_whole, locked, own_folder, replacing, storing, write_whole
 from nimble_watch.store.history import (
+    SESSION_ID,
     Loaded,
     check_id,
     current_id,
@@ -19,6 +20,7 @@ from nimble_watch.store.history import (
     own_ids,
     session_ids,
     session_path,
+    understand,
 )
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.store.pulled import Head, head_of, keep_pulled, read_head
@@ -37,12 +39,14 @@ from nimble_watch.store.sessions import (
     make_folders,
     present,
     refold,
+    remember,
     restore,
     result_of,
     use_reserve,
 )
 
 __all__ = [
+    "SESSION_ID",
     "Head",
     "Journal",
     "Loaded",
@@ -54,6 +58,7 @@ __all__ = [
     "check_id",
     "close",
     "close_abandoned",
+    "create_whole",
     "current_id",
     "end",
     "head_of",
@@ -75,6 +80,7 @@ __all__ = [
     "read_head",
     "read_records",
     "refold",
+    "remember",
     "remove",
     "replacing",
     "restore",
@@ -82,6 +88,7 @@ __all__ = [
     "session_ids",
     "session_path",
     "storing",
+    "understand",
     "use_reserve",
     "what_helped",
     "write_whole",

@@ -99,6 +99,39 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True, mode: int =
         _write_all(fd, content)
 
 
+def create_whole(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Write a new file in one step; gives False, and changes nothing, if there is one of that name.
+
+    Of several who try at once one succeeds: `link` refuses where the name is taken, on every file system that has it;
+    where there are no hard links the file is made under its own name.
+    """
+    temp = _temporary(path)
+    with storing("write", path):
+        try:
+            _write_new(temp, content, mode)
+            try:
+                path.hardlink_to(temp)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                    raise
+                _write_new(path, content, mode)
+        except FileExistsError:
+            return False
+        finally:
+            temp.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return True
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        _write_all(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def point_link(link: Path, target: str) -> None:
     """Make a relative symbolic link point to `target`, in one step; a file in its place is replaced."""
     with storing("write", link):

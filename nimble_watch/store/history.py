@@ -89,14 +89,20 @@ def _newest_first(name: str) -> tuple[str, int, str]:
 
 def load(path: Path) -> Loaded:
     """Read one session file; problems are sentences naming the field."""
-    problems: list[str] = []
     try:
         with storing("read", path):
             raw = path.read_bytes()
-        document = msgspec.json.decode(raw)
     except StoreError as error:
         return Loaded(path=path, session=None, problems=[str(error)])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    return understand(path, raw)
+
+
+def understand(path: Path, raw: bytes) -> Loaded:
+    """Give the session that a file holds, from its bytes."""
+    problems: list[str] = []
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "is empty" if not raw.strip() else f"is not whole JSON ({clean(str(error))})"
         return Loaded(path=path, session=None, problems=[f"{path.name} {what}"])
     if not isinstance(document, dict):

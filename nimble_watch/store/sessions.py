@@ -204,7 +204,7 @@ def end(
     from nimble_watch.reports.summary import summary  # noqa: PLC0415  only an end needs it, every short call would pay
 
     write_whole(folder / f"summary-{session_id}.txt", summary(session).encode())
-    _remember(folder, session)
+    remember(folder, session)
     for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
         stray.unlink(missing_ok=True)  # of a writer that was killed
     problems: list[str] = []
@@ -226,7 +226,7 @@ def _remove(gone: Path) -> None:
         gone.rmdir()
 
 
-def _remember(folder: Path, session: Session) -> None:
+def remember(folder: Path, session: Session) -> None:
     """Append the session's line to the history, unless it is there already."""
     from nimble_watch.reports._line import history_line  # noqa: PLC0415  as above
 
