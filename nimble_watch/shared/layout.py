@@ -24,7 +24,8 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of JSON beyond which an object is not unpacked: no session is so large, and a few bytes can unpack to that."""
 
 _UID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_VERSION_7 = 14  # where a UUID tells its version
+_VERSION = 14  # where a UUID tells its version
+_BY_TIME = "78"  # versions that begin with the time: ours, and that of what was imported without a uid
 _DAY = r"\d{4}-\d\d-\d\d"
 _OBJECT = re.compile(rf"d=({_DAY})/({_UID})\.r(\d{{1,9}})-([0-9a-f]{{12}})\.json\.gz\Z")
 _LATE = re.compile(rf"late/d=({_DAY})/({_DAY})\.({_UID})\.r(\d{{1,9}})-([0-9a-f]{{12}})\Z")
@@ -67,8 +68,8 @@ def check_project(name: str) -> str:
 
 
 def day_of(uid: str) -> str:
-    """Give the UTC day in a UUIDv7, which begins with milliseconds since the epoch."""
-    if not re.fullmatch(_UID, uid) or uid[_VERSION_7] != "7":
+    """Give the UTC day in a UUID that begins with milliseconds since the epoch."""
+    if not re.fullmatch(_UID, uid) or uid[_VERSION] not in _BY_TIME:
         raise SharedError(f"{uid!r} is no UUIDv7, so it tells no day")
     try:
         return datetime.fromtimestamp(int(uid[:8] + uid[9:13], 16) / 1000, UTC).strftime("%Y-%m-%d")
