@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from nimble_watch.claim import JOURNALS
@@ -44,22 +45,26 @@ def take_in(arguments: argparse.Namespace, folder: Path) -> int:
 def _take_in(arguments: argparse.Namespace, folder: Path) -> int:
     taking = Taking(folder, dry=arguments.dry_run)
     counted: Counter[str] = Counter()
-    troubles = 0
-    for given in arguments.path:
-        anything = False
-        for found in found_in(Path(given)):
-            anything = True
-            for became in taking.take(found) if isinstance(found, Found) else [found]:
-                troubles += isinstance(became, Trouble) or became.outcome == "refused"
-                _tell(became)
-                counted[became.outcome if isinstance(became, Taken) else "refused"] += 1
-        if not anything:
-            troubles += 1
-            _naming.warn([f"{clean(given)}: holds no sessions"])
+    try:
+        for became in (became for given in arguments.path for became in _from(given, taking)):
+            _tell(became)
+            counted[became.outcome if isinstance(became, Taken) else "refused"] += 1
+    finally:
+        taking.finish()
     told = ", ".join(f"{counted[outcome]} {word}" for outcome, word in _WORDS.items() if counted[outcome])
     would = "a dry run, nothing was written: " if arguments.dry_run else ""
     _naming.warn([would + (told or "nothing to import")])
-    return int(troubles > 0)
+    return int(counted["refused"] > 0)
+
+
+def _from(given: str, taking: Taking) -> Iterator[Taken | Trouble]:
+    """Take in what a path holds, one session after the other."""
+    anything = False
+    for found in found_in(Path(given)):
+        anything = True
+        yield from taking.take(found) if isinstance(found, Found) else [found]
+    if not anything:
+        yield Trouble(given, "holds no sessions")
 
 
 def _tell(became: Taken | Trouble) -> None:

@@ -32,12 +32,14 @@ from nimble_watch.store import (
     make_folders,
     own_ids,
     remember,
+    sync_folder,
     understand,
     write_whole,
 )
 
 Outcome = Literal["new", "newer", "here", "older", "refused"]
 
+_AT_ONCE = 200  # lines of history: each time the whole history is read
 _FEW = 1000  # sessions with the same id in one folder
 _NUMBERED = re.compile(r"(session-\d{8}-\d{6})-\d+\Z")
 _MARKS = frozenset(("session_id", "uid", "phases", "obstacles", "start_time"))
@@ -62,7 +64,10 @@ class _Here(NamedTuple):
 
 
 class Taking:
-    """Takes sessions into a folder; a dry run decides everything and writes nothing."""
+    """Takes sessions into a folder; a dry run decides everything and writes nothing.
+
+    What is new is on disk, and has its line of history, once `finish` was called, and now and then before.
+    """
 
     def __init__(self, folder: Path, *, dry: bool) -> None:
         self._folder = folder
@@ -70,6 +75,7 @@ class Taking:
         self._here: dict[str, _Here] = {}
         self._names = set(own_ids(folder))
         self._contents: dict[str, Mapping[str, Any]] = {}
+        self._untold: list[Session] = []
         for name in self._names:
             self._learn(name)
 
@@ -144,7 +150,7 @@ class Taking:
                 self._contents[session_id] = document
             else:
                 make_folders(self._folder)
-                if not create_whole(self._folder / f"{session_id}.json", encode_documents(document)):
+                if not create_whole(self._folder / f"{session_id}.json", encode_documents(document), synced=False):
                     continue  # made by somebody else meanwhile
                 self._finish(session_id, line=session.state != "open")
             self._names.add(session_id)
@@ -171,9 +177,18 @@ class Taking:
         session = load(self._folder / f"{session_id}.json").session
         if session is None:
             return
-        write_whole(self._folder / f"summary-{session_id}.txt", summary(session).encode())
+        write_whole(self._folder / f"summary-{session_id}.txt", summary(session).encode(), durable=False)
         if line:
-            remember(self._folder, session)
+            self._untold.append(session)
+        if len(self._untold) >= _AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the lines of history that are still to be written."""
+        if self._untold:
+            sync_folder(self._folder)
+            remember(self._folder, self._untold)
+            self._untold = []
 
     def _content(self, session_id: str) -> Mapping[str, Any]:
         if session_id in self._contents:

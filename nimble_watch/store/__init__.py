@@ -6,7 +6,16 @@
 turn into one warning.
 """
 
-from nimble_watch.store.files import StoreError, create_whole, locked, own_folder, replacing, storing, write_whole
+from nimble_watch.store.files import (
+    StoreError,
+    create_whole,
+    locked,
+    own_folder,
+    replacing,
+    storing,
+    sync_folder,
+    write_whole,
+)
 from nimble_watch.store.history import (
     SESSION_ID,
     Loaded,
@@ -88,6 +97,7 @@ __all__ = [
     "session_ids",
     "session_path",
     "storing",
+    "sync_folder",
     "understand",
     "use_reserve",
     "what_helped",

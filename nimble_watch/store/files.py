@@ -99,11 +99,12 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True, mode: int =
         _write_all(fd, content)
 
 
-def create_whole(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+def create_whole(path: Path, content: bytes, *, synced: bool = True, mode: int = 0o600) -> bool:
     """Write a new file in one step; gives False, and changes nothing, if there is one of that name.
 
     Of several who try at once one succeeds: `link` refuses where the name is taken, on every file system that has it;
-    where there are no hard links the file is made under its own name.
+    where there are no hard links the file is made under its own name.  Who makes many may sync their folder once
+    (`synced` false).
     """
     temp = _temporary(path)
     with storing("write", path):
@@ -119,7 +120,8 @@ def create_whole(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
             return False
         finally:
             temp.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
     return True
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ SILENCE = 24 * 3600.0
 _OLD = 60.0  # a temporary link or lock this old (seconds) is of a command that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _COVERED = "covered"  # how many bytes of records are in it
+_TOLD = re.compile(rb"SESSION: (\S+) \|")
 _GONE = ".ended-"
 _DAMAGED = ".damaged-"
 _RESERVE, _RESERVED = "reserve", 256 * 1024  # of the disk, for the end: a few times what a large session takes
@@ -204,7 +206,7 @@ def end(
     from nimble_watch.reports.summary import summary  # noqa: PLC0415  only an end needs it, every short call would pay
 
     write_whole(folder / f"summary-{session_id}.txt", summary(session).encode())
-    remember(folder, session)
+    remember(folder, [session])
     for stray in (*folder.glob(f".{session_id}.json.*.tmp"), *folder.glob(f".summary-{session_id}.txt.*.tmp")):
         stray.unlink(missing_ok=True)  # of a writer that was killed
     problems: list[str] = []
@@ -226,21 +228,24 @@ def _remove(gone: Path) -> None:
         gone.rmdir()
 
 
-def remember(folder: Path, session: Session) -> None:
-    """Append the session's line to the history, unless it is there already."""
+def remember(folder: Path, sessions: Sequence[Session]) -> None:
+    """Append the sessions' lines to the history, but for those that are there already."""
     from nimble_watch.reports._line import history_line  # noqa: PLC0415  as above
 
     path = folder / HISTORY
-    mark = f"SESSION: {session.session_id} |".encode()
     with locked(folder / JOURNALS / "history.lock") as alone:
         with storing("read", path):
             known = path.read_bytes() if path.exists() else b""
         whole, newline, torn = known.rpartition(b"\n")
-        if mark in whole:
+        told = set(_TOLD.findall(whole))
+        new = [session for session in sessions if session.session_id.encode() not in told]
+        if not new:
             return
-        kept = whole + newline if mark in torn else known  # what a power cut left of our own line goes
+        ours = any(f"SESSION: {session.session_id} |".encode() in torn for session in new)
+        kept = whole + newline if ours else known  # what a power cut left of our own line goes
         gap = b"" if not kept or kept.endswith(b"\n") else b"\n"
-        append_line(path, gap + history_line(session).encode() + b"\n", after=len(kept) if alone else None)
+        lines = b"".join(history_line(session).encode() + b"\n" for session in new)
+        append_line(path, gap + lines, after=len(kept) if alone else None)
 
 
 def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
