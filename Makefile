@@ -131,11 +131,15 @@ session-compare: $(runner) ## the newest sessions beside each other
 demo: $(stamp) ## all phases against an embedded, real cluster, with an obstacle on the way (the first time builds it)
 	@exec $(tools)/python deploy/demo/demo.py
 
-cluster-up: $(stamp) ## start the embedded cluster and print its kubeconfig
+cluster-up: $(stamp) ## start the embedded cluster, unless it runs, and print how to use it
 	@set -eu; \
 	cluster=$$($(tools)/python tests/cluster/build.py); \
 	mkdir -p "$(CLUSTER_DIR)"; \
-	kubeconfig=$$("$$cluster" up --detach --dir "$(CLUSTER_DIR)" --nodes "$(NODES)"); \
+	if "$$cluster" status --dir "$(CLUSTER_DIR)" >/dev/null 2>&1; then \
+	    kubeconfig=$$("$$cluster" kubeconfig --dir "$(CLUSTER_DIR)"); \
+	else \
+	    kubeconfig=$$("$$cluster" up --detach --dir "$(CLUSTER_DIR)" --nodes "$(NODES)"); \
+	fi; \
 	printf '%s\n' 'The cluster runs until `make cluster-down`. Use it with:' '' \
 	    "  export KUBECONFIG=$$kubeconfig" "  export PATH=$$(cd "$(CLUSTER_DIR)" && pwd)/bin:\$$PATH"
 

@@ -136,6 +136,8 @@ explain_cluster() {
     quote "$1"
     case $1 in
         *'current-context is not set'* | *'no configuration has been provided'*)
+            # kubectl takes a file that is not there for an empty one
+            if [[ $where != *:* && ! -e $where ]]; then fail "the kubeconfig $where does not exist" "$make_one" "$try_one"; fi
             fail "there is no kubeconfig with a current context; looked at $where" "$make_one" "$try_one" ;;
         *'no such file or directory'*)
             fail "the kubeconfig $where does not exist" "$make_one" "$try_one" ;;

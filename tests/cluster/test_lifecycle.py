@@ -144,6 +144,22 @@ def test_down_leaves_no_process_no_file_and_no_network_setting(tmp_path: Path, m
     assert [list((tmp_path / name).iterdir()) for name in ("tmpdir", "home")] == [[], []]
 
 
+def test_make_cluster_up_tells_anew_how_to_use_the_one_that_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "by-hand"
+
+    def make(target: str) -> str:
+        command = ["make", "-C", str(ROOT), target, f"CLUSTER_DIR={folder}", "NODES=cpu=1"]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    try:
+        told = make("cluster-up")
+        assert f"  export KUBECONFIG={folder}/kubeconfig\n" in told
+        assert make("cluster-up") == told
+    finally:
+        make("cluster-down")
+    gone(folder)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal_to_the_supervisor(tmp_path: Path, end: signal.Signals) -> None:
     cluster = Cluster.start(tmp_path / "cluster", nodes="cpu=1")

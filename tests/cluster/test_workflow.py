@@ -412,7 +412,11 @@ def _broken(_: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (_absent, "there is no kubeconfig with a current context; looked at {path}"),
+        (_absent, "the kubeconfig {path} does not exist"),
+        (
+            _changed(r"(?s)\A.+", "apiVersion: v1\nkind: Config\n"),
+            "there is no kubeconfig with a current context; looked at {path}",
+        ),
         (_broken, "the kubeconfig {path} is broken"),
         (_changed(r"current-context: .*", "current-context: elsewhere"), "names a context that it does not hold"),
         (
