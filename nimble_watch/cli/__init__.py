@@ -14,7 +14,7 @@ from nimble_watch.errors import NimbleWatchError, UsageError, closest
 WRAPPERS = ("exec", "run")
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "session": ("nimble_watch.cli.session", "the history: init, end, list, show, summary, compare, log-obstacle ..."),
+    "session": ("nimble_watch.cli.session", "the history: init, end, list, summary, compare, annotate and more"),
     "explain": ("nimble_watch.cli.explain", "the page of a kind of obstacle, or what a message may stand for"),
     "kinds": ("nimble_watch.cli.kinds", "every kind of obstacle that is recognised, a line each"),
     "shell": ("nimble_watch.cli.shell", "bash functions and make targets for a repository of yours"),

@@ -49,10 +49,13 @@ def choose(folder: Path, wanted: str | None) -> str:
 
 
 def _beginning(wanted: str, known: Sequence[str]) -> list[str]:
-    """Give those that a word is the beginning of; a whole id is none: `-2` is another session, of the same second."""
-    if any(is_session_id(name) for name in (wanted, f"session-{wanted}")):
-        return []
-    return [name for name in known if name.startswith((wanted, f"session-{wanted}"))]
+    """Give those that a word is the beginning of.
+
+    A whole id is only that of one that was pulled, which has a tail: `-2` is another session, of the same second.
+    """
+    whole = any(is_session_id(name) for name in (wanted, f"session-{wanted}"))
+    word = f"{wanted}." if whole else wanted
+    return [name for name in known if name.startswith((word, f"session-{word}"))]
 
 
 def _unknown(folder: Path, wanted: str, known: Sequence[str], matching: Sequence[str]) -> NimbleWatchError:

@@ -1,7 +1,8 @@
-"""Sessions of other machines, beside the own ones: `session pull` brings them, nothing of ours ever writes to them.
+"""Sessions of other machines, beside the own ones: brought by `session pull` and changed by nobody else.
 
 They lie in the folder `shared` as `SESSION_ID.TAIL.json`, TAIL being the end of the session's uid: two machines may
-well begin a session in the same second.  An own session that came back is shown once, in its highest revision.
+well begin a session in the same second.  An own session that came back is shown once, in its highest revision.  Only
+what people say of one that has ended is written there (`revision`), as a revision more.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from nimble_watch.session import SCHEMA, Session, annotate, encode_documents, mi
 from nimble_watch.store.files import StoreError, locked, own_folder, storing, write_whole
 from nimble_watch.store.history import is_open, journal_folder, load, session_path
 from nimble_watch.store.journal import Journal
+from nimble_watch.store.pulled import is_pulled
 from nimble_watch.store.sessions import catch_up
 
 
@@ -46,14 +47,19 @@ def _revise(folder: Path, session_id: str, record: Mapping[str, Any]) -> Session
     """Write a session's file, and its summary, anew, as one revision more; not if nothing new was said."""
     own_folder(folder / JOURNALS)
     path = session_path(folder, session_id)
+    pulled = is_pulled(path)
     with locked(folder / JOURNALS / "revise.lock"):
         document = _document(path)
+        if pulled and document.get("state") == "open":  # ours would count for more than its own end
+            raise StoreError(f"{session_id} is still open on another machine", advise="annotate it once it has ended")
         changed = annotate(document, record)
         if changed != document:
             known = document.get("revision")
             changed["revision"] = max(1, known if isinstance(known, int) else 1) + 1
-            write_whole(path, encode_documents(changed))
+            write_whole(path, encode_documents(changed), mode=0o400 if pulled else 0o600)
         session = _loaded(folder, session_id)
+        if pulled:
+            return session
         from nimble_watch.reports.summary import summary  # noqa: PLC0415  every short call of the store would pay
 
         write_whole(folder / f"summary-{session_id}.txt", summary(session).encode())

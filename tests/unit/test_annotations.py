@@ -14,6 +14,7 @@ from nimble_watch import claim, store
 from nimble_watch import session as s
 from nimble_watch.reports.summary import summary
 
+UID = "01996d0a-1800-7000-8000-000000c0ffee"
 ADVICE = "Create the secret anew."
 HELPED = "The key had no right to the image; asked for it."
 
@@ -27,7 +28,7 @@ def begun(folder: Path, session_id: str, *more: s.Record, at: float = 1_790_000_
     store.make_folders(folder)
     (folder / claim.JOURNALS / session_id).mkdir()
     first = s.session_started(
-        session_id=session_id, uid="u", operation="install", environment="dev", start_time=at, time=at
+        session_id=session_id, uid=UID, operation="install", environment="dev", start_time=at, time=at
     )
     store.begin(folder, session_id, first, writer="shell")
     with store.Journal(store.journal_folder(folder, session_id), "observer") as journal:
@@ -137,6 +138,29 @@ def test_a_file_that_cannot_take_it_is_left_as_it_is(tmp_path: Path, text: str, 
     with pytest.raises(store.StoreError, match=why):
         say(tmp_path, "session-20241012-143022", tags=["x"])
     assert path.read_text() == text
+
+
+def test_a_session_of_another_machine_takes_it_once_it_has_ended(tmp_path: Path) -> None:
+    """A CI machine is gone by then: what people know of its session is known elsewhere."""
+    ended(tmp_path / "theirs", "session-20260921-120000")
+    theirs = (tmp_path / "theirs" / "session-20260921-120000.json").read_bytes()
+    head = store.read_head(theirs)
+    assert head is not None
+    marker = theirs.replace(b'"state": "ended"', b'"state": "open"').replace(b'"revision": 1', b'"revision": 0')
+    opened = store.read_head(marker)
+    assert opened is not None
+    folder = tmp_path / "ours"
+    store.make_folders(folder)
+    store.keep_pulled(folder, opened, marker)
+    (name,) = store.session_ids(folder)
+    with pytest.raises(store.StoreError, match="still open on another machine; annotate it once it has ended"):
+        say(folder, name, "obs-1", fix=HELPED)
+    assert store.keep_pulled(folder, head, theirs)
+    assert say(folder, name, "obs-1", fix=HELPED).revision == 2
+    assert [one.fix for one in store.what_helped(folder, "image-auth")] == [HELPED]
+    assert not store.keep_pulled(folder, head, theirs)  # the older revision comes again and changes nothing
+    assert store.session_path(folder, name).stat().st_mode & 0o777 == 0o400
+    assert list(folder.glob("summary-*")) == []
 
 
 def test_nothing_that_is_said_at_once_is_lost(tmp_path: Path) -> None:

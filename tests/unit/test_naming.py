@@ -27,10 +27,13 @@ def folder_of(folder: Path, *names: str) -> Path:
         ("session-20260102-0", "20260102-000000"),
         ("session-20260103-000000", "20260103-000000"),
         ("20260103-000000-2", "20260103-000000-2"),
+        ("session-20260101-000000", "20260101-000000.c0ffee"),
+        ("20260101-000000", "20260101-000000.c0ffee"),
     ],
 )
 def test_a_session_is_named_by_its_place_and_by_its_beginning(tmp_path: Path, word: str, name: str) -> None:
     folder = folder_of(tmp_path, "20260102-000000", "20260103-000000", "20260103-000000-2")
+    folder_of(tmp_path / "shared", "20260101-000000.c0ffee")
     assert choose(folder, word) == f"session-{name}"
 
 
