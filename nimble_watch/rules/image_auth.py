@@ -20,7 +20,7 @@ image alike (nim-anywhere#4, k8s-nim-operator#343), so the sentence says what wa
 
 from __future__ import annotations
 
-from nimble_watch.findings import Answers, Finding, Rule, Verdict
+from nimble_watch.findings import Answers, Finding, LookAgain, Rule, Verdict
 from nimble_watch.objects import Pod, Ref
 from nimble_watch.rules._pods import capped, parts
 from nimble_watch.rules._pull import Cause, Trouble, pull_cause, registry_of, troubles
@@ -37,9 +37,13 @@ def says(said: Said) -> bool:
 
 def recognise(subject: Ref, state: ClusterState, now: float) -> Answers:
     """Give one finding per container whose image is refused."""
-    del now
+    listed_by = state.awaited("Event", subject.namespace)
     for pod, trouble in troubles(state, subject):
-        if trouble.cause is Cause.AUTH:
+        if trouble.cause is not Cause.AUTH:
+            continue
+        if now < listed_by:  # only the pod's events tell whether its secret is there at all
+            yield LookAgain(listed_by)
+        else:
             yield _finding(subject, state, pod, trouble)
 
 

@@ -26,7 +26,7 @@ class World:
         """Begin with every kind listed, `but` one."""
         self.state = ClusterState()
         self.state.apply(ClusterFound(T0, "https://cluster.test", "test", "v1.36", "nim"))
-        for kind in {"Pod", "Node", "PersistentVolumeClaim", "Deployment", "ReplicaSet"} - {but}:
+        for kind in {"Pod", "Event", "Node", "PersistentVolumeClaim", "Deployment", "ReplicaSet"} - {but}:
             self.state.apply(Synced(T0, kind, "", frozenset()))
         self._events = 0
 

@@ -8,6 +8,7 @@ import pytest
 
 from nimble_watch.findings import Verdict
 from nimble_watch.objects import Ref
+from nimble_watch.signals import Synced
 from tests.unit.judging import World, container, owned, pending, running
 from tests.unit.made import T0
 
@@ -182,6 +183,18 @@ def test_a_missing_pull_secret_is_the_cause_of_the_refusal() -> None:
     (finding,) = world.ask("pull-secret-missing", pod)
     assert (finding.verdict, finding.evidence, finding.signature) == (Verdict.GRACE, MISSING, "ngc-secret")
     assert finding.deadline == T0 + 61
+
+
+def test_a_refusal_is_not_told_before_the_events_are_listed_that_may_tell_of_a_missing_secret() -> None:
+    world = World(but="Event")
+    spec = {"containers": [container(image=IMAGE)]}
+    pod = world.put("Pod", "nim", spec=spec, status=pending("ErrImagePull", FORBIDDEN))
+    assert world.kinds(pod, T0 + 50) == {}
+    assert world.again("image-auth", pod, T0 + 50) == [60.0]
+    world.say(pod, "FailedToRetrieveImagePullSecret", MISSING)
+    world.say(pod, "Failed", FORBIDDEN, container="nim")
+    world.state.apply(Synced(T0, "Event", "", frozenset({"Event/nim/e1", "Event/nim/e2"})))
+    assert "pull-secret-missing" in world.kinds(pod, T0 + 50)
 
 
 def test_a_missing_pull_secret_of_a_public_image_is_no_trouble() -> None:
