@@ -193,13 +193,16 @@ def _remove(path: str) -> None:
 def _new_folder(directory: str, stamp: str) -> str:
     for number in range(1, _TRIES):
         session = stamp if number == 1 else f"{stamp}-{number}"
-        if os.path.exists(os.path.join(directory, f"{session}.json")):
+        file, folder = os.path.join(directory, f"{session}.json"), journal_folder(directory, session)
+        if os.path.lexists(file):
             continue  # it has ended already: the name is taken
         try:
-            os.mkdir(journal_folder(directory, session), 0o700)
+            os.mkdir(folder, 0o700)
         except FileExistsError:
             continue
-        return session
+        if not os.path.lexists(file):
+            return session
+        os.rmdir(folder)  # it began and ended between our two looks
     raise FileExistsError(17, f"{_TRIES} sessions in one second", directory)
 
 

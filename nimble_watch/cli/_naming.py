@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nimble_watch.claim import is_session_id
@@ -22,6 +22,7 @@ from nimble_watch.store import (
     session_ids,
     session_path,
 )
+from nimble_watch.store.index import History
 
 ARCHIVE = "archive"
 """The folder within that of the sessions into which old ones are put away."""
@@ -97,13 +98,16 @@ def read(folder: Path, session_id: str) -> Session:
     return loaded.session
 
 
-def read_all(folder: Path, names: Sequence[str]) -> Iterator[Session]:
-    """Read sessions one by one, as they are wanted; what cannot be read is named and passed over."""
+def read_all(folder: Path, names: Iterable[str], history: History | None = None) -> Iterator[Session]:
+    """Read sessions one by one, as they are wanted; what cannot be read is named and passed over.
+
+    With a `history` they come as tables and comparisons show them, without the rest.
+    """
     for name in names:
-        if (opened := _opened(folder, name)) is not None:
+        if (history is None or history.is_open(name)) and (opened := _opened(folder, name)) is not None:
             yield opened
             continue
-        loaded = load(session_path(folder, name))
+        loaded = load(session_path(folder, name)) if history is None else history.load(name)
         warn(loaded.problems)
         if loaded.session is not None:
             yield loaded.session

@@ -6,10 +6,12 @@ What scripts tell of a session event by event is read by `events`, without argpa
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
@@ -36,11 +38,12 @@ from nimble_watch.reports import View, report
 from nimble_watch.session import Session, Targets
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
 from nimble_watch.session.targets import missed
-from nimble_watch.store import close_abandoned, current_id, how_closed, load_stopped, session_ids
+from nimble_watch.store import close_abandoned, current_id, how_closed
+from nimble_watch.store.index import History
 
 Command = Callable[[argparse.Namespace], int]
 _COMPARED = 200
-"""Of how many sessions the newest are read to find those that a comparison may use."""
+"""How many of the newest sessions are looked at, and how many of those like the newest a comparison uses."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +125,11 @@ def main(arguments: argparse.Namespace) -> int:
     _naming.warn([how_closed(closed) for closed in ended])
     share_later(_folder(arguments), ended)
     run: Command = arguments.run
-    return run(arguments)
+    gc.disable()  # it would look through every session that is read again and again: half of the time of a long history
+    try:
+        return run(arguments)
+    finally:
+        gc.enable()
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
@@ -140,11 +147,6 @@ def _view(history: Sequence[Session] = (), rows: int = 10, targets: Targets | No
 def _targets() -> Targets | None:
     """Give the targets of the folder that we are in; for sessions that were begun without any."""
     return file_here(lambda wrong: _naming.warn([wrong])).targets
-
-
-def _stopped(folder: Path) -> list[Session]:
-    """Give all sessions in which a phase was, or would have been, stopped."""
-    return [loaded.session for loaded in load_stopped(folder) if loaded.session is not None]
 
 
 def end_open(arguments: argparse.Namespace) -> int:
@@ -185,25 +187,39 @@ def explain(arguments: argparse.Namespace) -> int:
 def list_sessions(arguments: argparse.Namespace) -> int:
     """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
     folder = _folder(arguments)
-    sessions = list(choose(_naming.read_all(folder, session_ids(folder)), arguments))
+    known = History(folder)
+    whole = arguments.output in ("json", "yaml")
+    sessions = list(choose(_naming.read_all(folder, known.ids, None if whole else known), arguments))
     if arguments.output == "name":
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")
     else:
-        # nothing else shows it, and it reads every file
-        history = _stopped(folder) if arguments.output == "table" else ()
-        _say(report(OUTPUTS[arguments.output]).render(sessions, _view(history)))
+        stopped = known.stopped() if arguments.output == "table" else ()  # nothing else shows it
+        _say(report(OUTPUTS[arguments.output]).render(sessions, _view(stopped)))
+    known.save()
     return 0
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
     folder, number = _folder(arguments), max(1, arguments.number)
-    sessions = list(_naming.read_all(folder, session_ids(folder)[: max(number, _COMPARED)]))
+    known = History(folder)
+    sessions = list(_naming.read_all(folder, known.ids[: max(number, _COMPARED)], known))
+    if sessions:
+        sessions += _older_alike(folder, newest(sessions), sessions, known)
     targets = _targets()
-    _say(report("compare").render(sessions, _view(_stopped(folder), rows=number, targets=targets)))
+    _say(report("compare").render(sessions, _view(known.stopped(), rows=number, targets=targets)))
+    known.save()
     return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or (), targets))
+
+
+def _older_alike(folder: Path, last: Session, others: Sequence[Session], known: History) -> Iterator[Session]:
+    """Give sessions like one that are older than all that were read, as many as a comparison may use."""
+    there = {session.session_id for session in others}
+    missing = _COMPARED - len(alike(last, others))
+    older = (name for name in known.like(last) if name not in there)
+    return islice(_naming.read_all(folder, older, known), max(0, missing))
 
 
 def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str], targets: Targets | None) -> bool:

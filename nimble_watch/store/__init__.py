@@ -1,9 +1,10 @@
 """Sessions on disk: journals while one is open, the files of the user's guide at all times.
 
-`journal` appends, `sessions` begins, folds and ends, `history` reads, `pulled` keeps those of other machines,
-`revision` what people say of a session later, `remedies` finds what helped before, `retention` takes old ones away,
-`files` sees to it that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers
-turn into one warning.
+`journal` appends, `sessions` begins, folds and ends, `history` reads, `index` spares tables and comparisons most of the
+reading (a module of its own: short calls would pay for it), `pulled` keeps those of other machines, `revision` what
+people say of a session later, `remedies` finds what helped before, `retention` takes old ones away, `files` sees to it
+that nothing is ever half written.  Whatever goes wrong is a StoreError: one sentence, which callers turn into one
+warning.
 """
 
 from nimble_watch.store.files import (
@@ -25,7 +26,6 @@ from nimble_watch.store.history import (
     journal_folder,
     load,
     load_all,
-    load_stopped,
     own_ids,
     session_ids,
     session_path,
@@ -79,7 +79,6 @@ __all__ = [
     "keep_reserve",
     "load",
     "load_all",
-    "load_stopped",
     "locked",
     "make_folders",
     "old_sessions",

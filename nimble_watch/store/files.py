@@ -63,6 +63,16 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def read_whole(path: Path) -> bytes:
+    """Read a file; a link is not followed, and what is no file (a FIFO, a device) keeps nobody waiting."""
+    with storing("read", path):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise StoreError(f"cannot read {path}: it is no file", advise="move it out of the way")
+            return file.read()
+
+
 def _temporary(path: Path) -> Path:
     """Give a name beside the file that nobody can foresee."""
     return path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
@@ -182,24 +192,27 @@ def _lock(fd: int, seconds: float) -> bool:
             return True
 
 
-def append_line(path: Path, line: bytes, *, after: int | None) -> None:
-    """Append a line to a file, on disk.
+def append_line(path: Path, line: bytes, *, seen: int, kept: int) -> None:
+    """Append a line to a file, on disk; of the `seen` bytes that were in it what is behind the `kept` ones goes.
 
-    Who holds the file's lock may say `after` how many bytes of it the line comes: what is behind them goes, and a line
+    Nothing of others goes with it: somebody who waited for the file's lock in vain may have appended meanwhile.  A line
     that cannot be written whole is taken back.
     """
     with storing("write", path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            if after is not None:
-                os.ftruncate(fd, after)
-            _write_all(fd, line)
+            size = os.fstat(fd).st_size
+            if kept < seen == size:
+                os.ftruncate(fd, kept)
+                size = kept
+            try:
+                _write_all(fd, line)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    if os.fstat(fd).st_size - size < len(line):
+                        os.ftruncate(fd, size)
+                raise
             os.fsync(fd)
-        except OSError:
-            with contextlib.suppress(OSError):
-                if after is not None:
-                    os.ftruncate(fd, after)
-            raise
         finally:
             os.close(fd)
         sync_folder(path.parent)

@@ -12,14 +12,14 @@ import msgspec
 from nimble_watch.claim import JOURNALS, is_session_id
 from nimble_watch.cleaning import clean
 from nimble_watch.session import SCHEMA, Session, from_document
-from nimble_watch.store.files import StoreError, storing
+from nimble_watch.store.files import StoreError, read_whole, storing
 from nimble_watch.store.older import settle
-from nimble_watch.store.pulled import is_pulled, pulled_path, settle_pulled, with_pulled
+from nimble_watch.store.pulled import SHARED, head_of, is_pulled, is_pulled_id, pulled_path, settle_pulled, with_pulled
 
 SESSION_ID = re.compile(r"session-[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
 CURRENT = "current.json"
+INDEX = ".index"
 _FULL = 100
-_STOPS = re.compile(rb'"stops"\s*:\s*\[\s*\{')
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,10 @@ def current_id(folder: Path) -> str | None:
 
 def session_ids(folder: Path) -> list[str]:
     """Give the ids of all sessions that have a file, those that were pulled included, newest first."""
-    return sorted(with_pulled(folder, own_ids(folder)), key=_newest_first, reverse=True)
+    with storing("read", folder / SHARED):
+        pulled = [path.stem for path in (folder / SHARED).glob("session-*.json") if is_pulled_id(path.stem)]
+    both = with_pulled(own_ids(folder), pulled, lambda name: head_of(session_path(folder, name)))
+    return sorted(both, key=newest_first, reverse=True)
 
 
 def own_ids(folder: Path) -> list[str]:
@@ -77,10 +80,11 @@ def own_ids(folder: Path) -> list[str]:
             names = [path.name.removesuffix(".json") for path in folder.glob("session-*.json")]
         except FileNotFoundError:
             return []
-    return sorted((name for name in names if SESSION_ID.match(name)), key=_newest_first, reverse=True)
+    return sorted((name for name in names if SESSION_ID.match(name)), key=newest_first, reverse=True)
 
 
-def _newest_first(name: str) -> tuple[str, int, str]:
+def newest_first(name: str) -> tuple[str, int, str]:
+    """Give the key by which ids sort in time, also within a second."""
     stem, _, number = name.partition("-")[2].rpartition("-")
     if stem.count("-") == 1 and number.isdigit():  # session-20241012-143022-2, the second of that second
         return stem, int(number), name
@@ -90,8 +94,7 @@ def _newest_first(name: str) -> tuple[str, int, str]:
 def load(path: Path) -> Loaded:
     """Read one session file; problems are sentences naming the field."""
     try:
-        with storing("read", path):
-            raw = path.read_bytes()
+        raw = read_whole(path)
     except StoreError as error:
         return Loaded(path=path, session=None, problems=[str(error)])
     return understand(path, raw)
@@ -118,19 +121,6 @@ def understand(path: Path, raw: bytes) -> Loaded:
         settle_pulled(session, time.time())
     settle(session, problems)
     return Loaded(path=path, session=session, problems=[f"{path.name}: {clean(problem)}" for problem in problems])
-
-
-def load_stopped(folder: Path) -> Iterator[Loaded]:
-    """Read the sessions in which a phase was, or would have been, stopped, newest first; the others are not decoded."""
-    for session_id in session_ids(folder):
-        path = session_path(folder, session_id)
-        try:
-            with storing("read", path):
-                raw = path.read_bytes()
-        except StoreError:
-            continue
-        if _STOPS.search(raw):
-            yield load(path)
 
 
 def load_all(folder: Path) -> Iterator[Loaded]:

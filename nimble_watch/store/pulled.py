@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from nimble_watch.session import Session, moment
-from nimble_watch.store.files import StoreError, own_folder, storing, write_whole
+from nimble_watch.store.files import StoreError, own_folder, read_whole, storing, write_whole
 
 SHARED = "shared"
 _PULLED = re.compile(r"(session-.+)\.[0-9a-f]{6}(?:[0-9a-f]{6})?\Z")
@@ -43,33 +43,36 @@ def read_head(document: bytes) -> Head | None:
 def head_of(path: Path) -> Head | None:
     """Read a file's head; None if it is not there or cannot be read."""
     try:
-        return read_head(path.read_bytes())
-    except OSError:
+        return read_head(read_whole(path))
+    except StoreError:
         return None
 
 
 def pulled_path(folder: Path, session_id: str) -> Path | None:
     """Give the path of a session that was pulled; None if the id is not one of those."""
     path = folder / SHARED / f"{session_id}.json"
-    return path if _PULLED.match(session_id) and path.exists() else None
+    return path if is_pulled_id(session_id) and path.exists() else None
 
 
 def is_pulled(path: Path) -> bool:
     """Tell by its path whether a session file was pulled."""
-    return path.parent.name == SHARED and _PULLED.match(path.stem) is not None
+    return path.parent.name == SHARED and is_pulled_id(path.stem)
 
 
-def with_pulled(folder: Path, own: Sequence[str]) -> list[str]:
+def is_pulled_id(session_id: str) -> bool:
+    """Tell whether an id is that of a session that was pulled."""
+    return _PULLED.match(session_id) is not None
+
+
+def with_pulled(own: Iterable[str], pulled: Iterable[str], head: Callable[[str], Head | None]) -> list[str]:
     """Give the ids of the own sessions and of those that were pulled; of a session that is both only the newer one."""
-    with storing("read", folder / SHARED):
-        names = [path.stem for path in (folder / SHARED).glob("session-*.json") if _PULLED.match(path.stem)]
     known = set(own)
-    for name in names:
+    for name in pulled:
         own_id = name.rpartition(".")[0]
-        if own_id not in known or (ours := head_of(folder / f"{own_id}.json")) is None:
+        if own_id not in known or (ours := head(own_id)) is None:
             known.add(name)
             continue
-        theirs = head_of(folder / SHARED / f"{name}.json")
+        theirs = head(name)
         if theirs is None or theirs.uid != ours.uid:
             known.add(name)
         elif theirs.revision > ours.revision:

@@ -43,7 +43,7 @@ from nimble_watch.store.files import (
     sync_folder,
     write_whole,
 )
-from nimble_watch.store.history import CURRENT, journal_folder, session_path
+from nimble_watch.store.history import CURRENT, INDEX, journal_folder, session_path
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.system.calls import boot_id
 
@@ -233,7 +233,7 @@ def remember(folder: Path, sessions: Sequence[Session]) -> None:
     from nimble_watch.reports._line import history_line  # noqa: PLC0415  as above
 
     path = folder / HISTORY
-    with locked(folder / JOURNALS / "history.lock") as alone:
+    with locked(folder / JOURNALS / "history.lock"):
         with storing("read", path):
             known = path.read_bytes() if path.exists() else b""
         whole, newline, torn = known.rpartition(b"\n")
@@ -245,7 +245,7 @@ def remember(folder: Path, sessions: Sequence[Session]) -> None:
         kept = whole + newline if ours else known  # what a power cut left of our own line goes
         gap = b"" if not kept or kept.endswith(b"\n") else b"\n"
         lines = b"".join(history_line(session).encode() + b"\n" for session in new)
-        append_line(path, gap + lines, after=len(kept) if alone else None)
+        append_line(path, gap + lines, seen=len(known), kept=len(kept))
 
 
 def close_abandoned(folder: Path, *, now: float | None = None) -> list[Session]:
@@ -270,7 +270,10 @@ def _sweep(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for path in journals.glob(f"{_GONE}*"):
             _remove(path)
-        for stray in (*folder.glob(f".{CURRENT}.*.tmp"), *journals.glob(".lock-*")):
+        halves = (f".{CURRENT}.", f".{INDEX}.")
+        for stray in (*folder.glob(".*.tmp"), *journals.glob(".lock-*")):
+            if stray.parent == folder and not stray.name.startswith(halves):
+                continue  # an end of another session is at work, or will be finished and take it away
             if time.time() - stray.lstat().st_mtime > _OLD:
                 stray.unlink()
         for claimed in journals.glob("session-*"):  # and killed before it could be held

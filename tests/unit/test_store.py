@@ -18,6 +18,7 @@ import pytest
 
 from nimble_watch import claim, store
 from nimble_watch import session as s
+from nimble_watch.store.files import append_line
 
 
 @pytest.fixture
@@ -411,6 +412,39 @@ def test_sessions_begun_and_ended_at_once_by_many_processes_are_all_there(folder
     assert len(history(folder)) == len(set(history(folder))) == 50
     assert len(store.session_ids(folder)) == 50
     assert all(loaded.problems == [] for loaded in store.load_all(folder))
+
+
+def test_a_session_that_begins_and_ends_while_another_looks_for_a_name_keeps_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = 1_760_000_000.0
+    others: list[int] = []
+    mkdir = os.mkdir
+
+    def other() -> None:
+        store.end(folder, name_of(begin(folder, now=at)), s.session_ended("success"))
+
+    def slow(path: str, mode: int = 0o777) -> None:
+        if not others:
+            others.append(0)
+            others[0] = in_a_child(other)
+            os.waitpid(others[0], 0)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", slow)
+    assert name_of(begin(folder, now=at)) == "session-20251009-085320-2"
+    assert not store.is_open(folder, "session-20251009-085320")
+
+
+def test_a_line_that_somebody_appended_without_the_lock_stays(folder: Path) -> None:
+    """Fifty commands that end at once may wait for the lock in vain; what they append then is nobody's to cut."""
+    path = folder / "all-sessions.txt"
+    path.write_bytes(b"SESSION: a | x\nSESSION: b | ")
+    append_line(path, b"SESSION: b | y\n", seen=28, kept=15)
+    assert path.read_bytes() == b"SESSION: a | x\nSESSION: b | y\n"
+    path.write_bytes(b"SESSION: a | x\nSESSION: b | SESSION: c | z\n")
+    append_line(path, b"SESSION: b | y\n", seen=28, kept=15)
+    assert b"SESSION: c | z\n" in path.read_bytes()
 
 
 @pytest.mark.parametrize("rounds", [25, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])])
