@@ -20,7 +20,7 @@ from nimble_watch.store.files import storing, sync_folder
 from nimble_watch.system import clock
 from nimble_watch.system.calls import sync
 
-_EDGES = frozenset(("session-started", "phase-started", "phase-ended", "obstacle-logged", "session-ended"))
+_EDGES = frozenset(("session-started", "phase-started", "phase-ended", "obstacle-logged", "annotated", "session-ended"))
 """After these the record is forced to disk (0.25 ms); the others follow with the next one (0.001 ms each)."""
 
 

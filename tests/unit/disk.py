@@ -110,16 +110,21 @@ class Forgetful:
     """A disk that keeps what was forced to it and forgets all else; at the call number `at` the power is cut.
 
     What POSIX promises and no more: `fsync` and `fdatasync` of a file keep its content, `fsync` of a folder keeps which
-    names it holds.  The folder itself is there to begin with.
+    names it holds.  The folder itself is there to begin with; with `kept` all that is in it was forced to the disk.
     """
 
-    def __init__(self, folder: Path, *, at: int | None = None) -> None:
+    def __init__(self, folder: Path, *, at: int | None = None, kept: bool = False) -> None:
         self.calls = 0
         self._folder, self._at = folder, at
         self._root = folder.stat().st_ino
         self._content: dict[int, bytes] = {}
         self._names: dict[int, list[_Name]] = {}
         self._held: list[int] = []  # what was removed stays open, so that no inode's number comes twice
+        for path in (folder, *folder.rglob("*")) if kept else ():
+            if path.is_dir():
+                self._names[path.stat().st_ino] = [_name(entry) for entry in os.scandir(path)]
+            elif not path.is_symlink():
+                self._content[path.stat().st_ino] = path.read_bytes()
 
     @contextmanager
     def working(self) -> Iterator[Forgetful]:

@@ -170,3 +170,84 @@ def test_a_power_cut_at_any_step_takes_nothing_that_was_told_to_be_on_disk(disk:
         forgetful.close()
         store.make_folders(after)
         _check(life, after)
+
+
+def _told(place: Path, *, is_open: bool) -> str:
+    """Live a session undisturbed, but for its end if it is to be open; gives its id."""
+    held = claim.make(str(place), now=time.time(), leave_open=True)
+    assert held.session is not None
+    claim.release(held)
+    first = s.session_started(
+        session_id=held.session, uid="u", operation="install", environment="dev", start_time=time.time()
+    )
+    store.begin(place, held.session, first, writer="shell")
+    if not is_open:
+        store.end(place, held.session, s.session_ended("success", time=time.time()))
+    return held.session
+
+
+def _say(place: Path, session_id: str) -> bool:
+    """Tag a session; tells whether the store took it."""
+    with suppress(store.StoreError):
+        store.keep_annotation(place, session_id, s.annotated(tags=["x"], time=time.time()), writer="command")
+        return True
+    return False
+
+
+def _tags(place: Path, session_id: str) -> list[str]:
+    """End a session if it is open, see that it is whole, and give its tags."""
+    if store.is_open(place, session_id):
+        store.end(place, session_id, s.session_ended("success", time=time.time()))
+    loaded = store.load(store.session_path(place, session_id))
+    assert loaded.session is not None
+    assert loaded.problems == []
+    assert loaded.session.uid == "u"
+    return loaded.session.tags
+
+
+@pytest.fixture(params=[True, False], ids=["open", "ended"])
+def saying(request: pytest.FixtureRequest, disk: Path) -> tuple[bool, int]:
+    """Give whether the session is open, and the number of calls that it takes to say something of it undisturbed."""
+    place = _sessions(disk, "counted")
+    name = _told(place, is_open=request.param)
+    counted = Failing(place)
+    with counted.working():
+        assert _say(place, name)
+    return request.param, len(counted.calls)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)
+def test_what_is_said_of_a_session_is_kept_or_refused_by_a_disk_that_fails(
+    disk: Path, saying: tuple[bool, int], error: int
+) -> None:
+    is_open, calls = saying
+    struck = 0
+    for at in range(calls):
+        place = _sessions(disk, f"sessions-{at}")
+        name = _told(place, is_open=is_open)
+        failing = Failing(place, at=at, error=error)
+        with failing.working():
+            taken = _say(place, name)
+        struck += bool(failing.failed)
+        assert taken or _tags(place, name) in ([], ["x"])
+        assert _say(place, name)
+        assert _tags(place, name) == ["x"]
+    assert struck > 0
+
+
+def test_what_was_said_of_a_session_outlives_a_power_cut(disk: Path, saying: tuple[bool, int]) -> None:
+    is_open, calls = saying
+    for at in range(calls + 1):
+        place = _sessions(disk, f"sessions-{at}")
+        name = _told(place, is_open=is_open)
+        forgetful = Forgetful(place, at=at, kept=True)
+        taken = False
+        with forgetful.working():
+            try:
+                taken = _say(place, name)
+            except PowerCutError:
+                assert at < calls
+        after = forgetful.after_power_loss(disk / f"after-{at}")
+        forgetful.close()
+        store.make_folders(after)
+        assert _tags(after, name) in ([["x"]] if taken else [[], ["x"]])
