@@ -85,6 +85,8 @@ help: ## this text
 	    WATCH_ARGS 'flags for nimble-watch in front of the phases, such as --fail-fast or -q' \
 	    NIMBLE_WATCH_SESSIONS 'folder of the session files [~/.nimble-oke/sessions]' \
 	    NIMBLE_WATCH_SESSION 'the session to join, before the newest one' \
+	    NIMBLE_WATCH_STORE 'where each session goes when it ends, for all machines of a team: a folder or a URL' \
+	    NIMBLE_WATCH_PROJECT 'what the project is called there [the repository]' \
 	    NIMBLE_WATCH_CACHE 'where the built test cluster is kept [~/.cache]' \
 	    NIMBLE_WATCH_REQUIRE_ALL 'set: a test that would be skipped fails, unless the machine forbids what it needs' \
 	    DEBUG '1: the diagnostic log on stderr'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,10 +13,11 @@ from botocore.session import Session
 
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared import SharedError, SharedStore, open_store, patience, read_address
+from tests.process.sides import Outcome, nimble_watch, run
 from tests.stores.conftest import become
 from tests.stores.contract import lists_in_order, misses_what_is_not_there, writes_once
 from tests.stores.front import Front
-from tests.stores.gateway import WRITER, Gateway
+from tests.stores.gateway import ROOT, WRITER, Gateway
 
 pytestmark = pytest.mark.timeout(1200)  # the first test may have to wait for the server's build
 
@@ -189,3 +192,26 @@ def test_the_other_server_does_it_too(moto: str) -> None:
     writes_once(store)
     lists_in_order(store)
     misses_what_is_not_there(store)
+
+
+def test_what_a_ci_job_s_account_may_only_write_is_pulled_by_another(
+    front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NIMBLE_WATCH_STORE", f"s3://history/{uuid.uuid4().hex}?endpoint={front.url}")
+    monkeypatch.setenv("NIMBLE_WATCH_PROJECT", "nim")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(front.trusted))
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    ci, desk = tmp_path / "ci", tmp_path / "desk"
+    monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(ci))
+    with monkeypatch.context() as job:
+        become(job, WRITER)
+        front.faults.extend(["503", "cut"])
+        ended = run([*nimble_watch(), "exec", "--phase", "install", "--", "true"])
+        assert ended == Outcome(0, b"", b""), "nothing is said of what went well in the end"
+        refused = run([*nimble_watch(), "session", "pull"])
+        assert b"AccessDenied" in refused.err
+    monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(desk))
+    assert b"1 new or newer session" in run([*nimble_watch(), "session", "pull"]).err
+    assert b"install" in run([*nimble_watch(), "session", "list"]).out
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(secret.encode() in kept for secret in (WRITER[1], ROOT[1]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from functools import cache
 from types import ModuleType
 
@@ -45,5 +46,7 @@ def open_store(address: Address, seconds: float) -> SharedStore:
             where=address.shown,
             advise=f"did you mean {meant}://?" if meant else f"there are {', '.join(schemes())}",
         )
+    # What libraries warn programmers of would stand between the lines of a phase.
+    warnings.filterwarnings("ignore", module=r"(?!nimble_watch\b)")
     store: SharedStore = kind.open_store(address, seconds)
     return store
