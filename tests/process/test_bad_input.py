@@ -26,10 +26,16 @@ def kubeconfig(folder: Path, server: str, *, context: str = "here", current: str
     return path
 
 
-def run(
-    folder: Path, *flags: str, script: str = "sleep 2; exit 3", **settings: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a phase that takes two seconds, so that the watch has time to find out."""
+LOOKED_AT = """for _ in $(seq 450); do
+    grep -s '"cluster": "' "$NIMBLE_WATCH_SESSIONS/current.json" | grep -qv 'no cluster was watched' && break
+    sleep 0.1
+done
+exit 3"""
+"""A phase that lasts until its session says what is wrong with the cluster; then so does a line on stderr."""
+
+
+def run(folder: Path, *flags: str, script: str = LOOKED_AT, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a phase to its end."""
     environment = {**os.environ, "NIMBLE_WATCH_SESSIONS": str(folder / "sessions"), **settings}
     return subprocess.run(
         [NIMBLE_WATCH, "exec", "--phase", "install", *flags, "--", "sh", "-c", script],
