@@ -262,7 +262,7 @@ def ci_facts(environ: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def vcs_facts(folder: Path) -> dict[str, Any] | None:
-    """Give branch and revision of the git checkout that holds a folder, read without starting git; else None."""
+    """Give branch, revision and origin of the git checkout that holds a folder, without starting git; else None."""
     git, head = _checkout(folder) or (None, "")
     if git is None:
         return None
@@ -271,14 +271,14 @@ def vcs_facts(folder: Path) -> dict[str, Any] | None:
     return {
         "branch": clean(branch, limit=_MOST) if branch else None,
         "revision": _revision(git, reference) if reference else clean(head, limit=_MOST),
+        "repository": _origin(git),
     }
 
 
-def remote_name(folder: Path) -> str | None:
-    """Give the name of the repository that the checkout which holds a folder was cloned from; None if there is none."""
-    git, _ = _checkout(folder) or (None, "")
+def _origin(git: Path) -> str | None:
+    """Give the name of the repository that a checkout was cloned from; None if it says none."""
     try:
-        settings = "" if git is None else (_common(git) / "config").read_text(encoding="utf-8", errors="replace")
+        settings = (_common(git) / "config").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     found = re.search(r'(?m)^\[remote "origin"\][^\[]*?^\s*url\s*=\s*(\S+)', settings)

@@ -44,13 +44,14 @@ def send(arguments: argparse.Namespace, folder: Path) -> int:
                 raise NimbleWatchError(f"{name} cannot be sent: {why}")
     else:
         ended = [name for name in own_ids(folder) if not _not_yet(folder, name)]
-        names = list(dict.fromkeys([*(ended[::-1] if arguments.all else ended[:1]), *spooled(folder, found.address)]))
+        names = list(dict.fromkeys([*(ended[::-1] if arguments.all else ended[:1]), *spooled(folder, found)]))
     new = 0
     with patience(_PATIENCE, renewed=True) as patient:
         for sent in push(folder, found, names, patient, open_store(found.address, _REQUEST)):
             new += sent.new
-            print(f"{sent.session_id} r{sent.revision.number} {'sent' if sent.new else 'was there'}")
-    print(f"nimble-watch: {new} of {len(names)} new in {found.address.shown}, project {found.project}", file=sys.stderr)
+            done = "sent" if sent.new else "was there"
+            print(f"{sent.session_id} r{sent.revision.number} {done}: project {sent.project}")
+    print(f"nimble-watch: {new} of {len(names)} new in {found.address.shown}", file=sys.stderr)
     return 0
 
 

@@ -1,8 +1,9 @@
 """Sending sessions to the store: at once after their end, and later where that failed.
 
-What is to be sent stands as an empty file in a spool (`shared/.unsent/STORE/SESSION_ID`) before it is tried, so that a
-machine that dies, or a store that does not answer, loses nothing but time.  An object of an earlier day is announced
-first and written then: a reader that finds the announcement alone looks again, one that never hears of it would not.
+What is to be sent stands as an empty file in a spool (`shared/.unsent/STORE-PROJECT/SESSION_ID`) before it is tried,
+so that a machine that dies, or a store that does not answer, loses nothing but time.  An object of an earlier day is
+announced first and written then: a reader that finds the announcement alone looks again, one that never hears of it
+would not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import NamedTuple
 
 from nimble_watch.cleaning import clean
 from nimble_watch.errors import NimbleWatchError
-from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import Late, Revision, SharedError, key_of, late_key, pack, revision_of, today
 from nimble_watch.shared.patience import Patience, patience
 from nimble_watch.shared.protocol import SharedStore
@@ -33,16 +33,17 @@ _AT_ONCE = 8  # requests: most of the time of a small one is waiting
 
 
 class Sent(NamedTuple):
-    """What became of a session: the revision that is in the store now, and whether it was not there before."""
+    """What became of a session: its revision and project in the store, and whether it was not there before."""
 
     session_id: str
+    project: str
     revision: Revision
     new: bool
 
 
-def spool(folder: Path, address: Address, session_ids: Iterable[str]) -> None:
+def spool(folder: Path, found: Common, session_ids: Iterable[str]) -> None:
     """Note that sessions are to be sent."""
-    place = folder / _UNSENT / address.fingerprint
+    place = _place(folder, found)
     for made in (place.parent.parent, place.parent, place):
         own_folder(made)
     with storing("write", place):
@@ -50,30 +51,36 @@ def spool(folder: Path, address: Address, session_ids: Iterable[str]) -> None:
             (place / check_id(session_id)).touch(mode=0o600)
 
 
-def spooled(folder: Path, address: Address) -> list[str]:
+def _place(folder: Path, found: Common) -> Path:
+    return folder / _UNSENT / f"{found.address.fingerprint}-{found.project}"
+
+
+def spooled(folder: Path, found: Common) -> list[str]:
     """Give the sessions that are still to be sent, oldest first."""
     try:
-        return sorted(entry.name for entry in (folder / _UNSENT / address.fingerprint).iterdir())
+        return sorted(entry.name for entry in _place(folder, found).iterdir())
     except OSError:
         return []
 
 
-def _done(folder: Path, address: Address, session_id: str) -> None:
+def _done(folder: Path, found: Common, session_id: str) -> None:
     with contextlib.suppress(OSError):  # it is sent once more then, which changes nothing
-        (folder / _UNSENT / address.fingerprint / session_id).unlink(missing_ok=True)
+        (_place(folder, found) / session_id).unlink(missing_ok=True)
 
 
-def send(store: SharedStore, project: str, document: bytes, patient: Patience, *, now: float) -> tuple[Revision, bool]:
-    """Send one session's JSON as it is; gives its revision, and whether it was new to the store."""
+def send(store: SharedStore, found: Common, document: bytes, patient: Patience, *, now: float) -> Sent:
+    """Send one session's JSON as it is."""
     head = read_head(document)
     if head is None or not head.uid:
         raise SharedError("it has no uid: a session of another tracker, or no session at all")
     revision = revision_of(head.uid, head.revision, document)
+    project = found.project_of(head.vcs)
     if revision.day != today(now):
         late = late_key(project, Late(today(now), revision))
         patient.persist(lambda: store.put_if_absent(late, f"{key_of(project, revision)}\n".encode()), store)
     content = pack(document)
-    return revision, patient.persist(lambda: store.put_if_absent(key_of(project, revision), content), store)
+    new = patient.persist(lambda: store.put_if_absent(key_of(project, revision), content), store)
+    return Sent(head.session_id, project, revision, new)
 
 
 def push(
@@ -99,13 +106,13 @@ def _push(folder: Path, found: Common, session_id: str, patient: Patience, store
     """Send one session; none if it was removed before it could be sent."""
     path = session_path(folder, session_id)
     if not path.exists():
-        _done(folder, found.address, session_id)
+        _done(folder, found, session_id)
         return None
     with storing("read", path):
         document = path.read_bytes()
-    revision, new = send(store, found.project, document, patient, now=time.time())
-    _done(folder, found.address, session_id)
-    return Sent(session_id, revision, new)
+    sent = send(store, found, document, patient, now=time.time())
+    _done(folder, found, session_id)
+    return sent
 
 
 def share_here(folder: Path, session_id: str) -> str:
@@ -119,7 +126,7 @@ def share_here(folder: Path, session_id: str) -> str:
 def spool_here(folder: Path, session_ids: Iterable[str]) -> None:
     """Note, for the store that is in force here, that sessions are to be sent later."""
     with contextlib.suppress(OSError, NimbleWatchError):  # the end of the next session says what is wrong
-        spool(folder, needed(os.environ, Path.cwd()).address, session_ids)
+        spool(folder, needed(os.environ, Path.cwd()), session_ids)
 
 
 def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = DEADLINE) -> str:
@@ -128,11 +135,11 @@ def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = 
     Never takes longer than `seconds`, never raises: a store that hangs is left to itself.
     """
     try:
-        spool(folder, found.address, [session_id])
+        spool(folder, found, [session_id])
     except StoreError as error:
         return f"{error}; {session_id} is not shared"
     failed = _within(seconds, lambda patient: _share(folder, session_id, found, patient, seconds))
-    if session_id not in spooled(folder, found.address):
+    if session_id not in spooled(folder, found):
         return ""
     later = "it is sent after the next session, or by `nimble-watch session push`"
     where = "" if found.address.shown in failed else f" ({found.address.shown})"
@@ -142,7 +149,7 @@ def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = 
 def _share(folder: Path, session_id: str, found: Common, patient: Patience, seconds: float) -> None:
     store = open_store(found.address, seconds)
     _push(folder, found, session_id, patient, store)
-    for earlier in spooled(folder, found.address):
+    for earlier in spooled(folder, found):
         _push(folder, found, earlier, patient, store)
 
 
@@ -155,7 +162,7 @@ def share_beginning(folder: Path, document: bytes, session_id: str, found: Commo
         return ""  # announced already, or not to be written: then its end is all that is shared
 
     def announce(patient: Patience) -> None:
-        send(open_store(found.address, seconds), found.project, document, patient, now=time.time())
+        send(open_store(found.address, seconds), found, document, patient, now=time.time())
 
     return _within(seconds, announce)
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from nimble_watch.config import file_of, remote_name, store_url
+from nimble_watch.config import file_of, store_url, vcs_facts
 from nimble_watch.shared.address import Address, read_address
 from nimble_watch.shared.layout import SharedError, check_project
 
 
 class Common(NamedTuple):
-    """What a team has in common: the address of the store, and the project."""
+    """What a team has in common: the address of the store, and the project; `named` if somebody chose its name."""
 
     address: Address
     project: str
+    named: bool = True
+
+    def project_of(self, vcs: Any) -> str:
+        """Give the project of a session by what it says of its checkout: a folder holds those of many repositories."""
+        repository = vcs.get("repository") if isinstance(vcs, dict) else None
+        return self.project if self.named or not isinstance(repository, str) else plain(repository)
 
 
 def common(
@@ -32,8 +38,8 @@ def common(
     if not url:
         return None
     name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or told.get("project", "")
-    name = name or _plain(remote_name(folder) or folder.name)
-    return Common(read_address(url), check_project(name))
+    called = name or plain((vcs_facts(folder) or {}).get("repository") or folder.name)
+    return Common(read_address(url), check_project(called), named=bool(name))
 
 
 def needed(environ: Mapping[str, str], folder: Path, *, store: str | None = None, project: str | None = None) -> Common:
@@ -45,5 +51,6 @@ def needed(environ: Mapping[str, str], folder: Path, *, store: str | None = None
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Give a name as it may stand in a key."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:100] or "unnamed"

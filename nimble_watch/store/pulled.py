@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,6 +31,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     uid: str | None = None
     revision: int = 0
     state: str | None = None
+    vcs: Any = None
 
 
 def read_head(document: bytes) -> Head | None:

@@ -65,6 +65,7 @@ class Front(http.server.ThreadingHTTPServer):
         self.backend = urlsplit(backend).netloc
         self.faults: deque[str | tuple[int, bytes]] = deque()
         self.requests: list[tuple[str, str]] = []
+        self.answered: list[int] = []
         self.release = threading.Event()
         self.url = f"https://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
@@ -120,6 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = backend.getresponse()
         content = answer.read()
         backend.close()
+        self.server.answered.append(answer.status)
         return answer.status, answer.getheaders(), content
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:

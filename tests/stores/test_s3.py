@@ -13,7 +13,7 @@ from botocore.session import Session
 
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared import SharedError, SharedStore, open_store, patience, read_address
-from tests.process.sides import Outcome, nimble_watch, run
+from tests.process.sides import Outcome, nimble_watch, run, until
 from tests.stores.conftest import become
 from tests.stores.contract import lists_in_order, misses_what_is_not_there, writes_once
 from tests.stores.front import Front
@@ -152,6 +152,16 @@ def test_whatever_a_front_does_to_a_request_the_object_is_there_once_and_whole(f
         assert patient.persist(lambda: store.get("v1/a"), store) == b"content"
         assert patient.list_all(store, "v1/", "") == ["v1/a"]
     assert not front.faults
+
+
+def test_a_front_that_is_slow_is_not_waited_for_and_what_it_delivers_late_changes_nothing(front: Front) -> None:
+    store = at(front.url, more=f"&ca={front.trusted}", seconds=1.0)
+    front.faults.append("slow")
+    with patience(30.0) as patient:
+        assert patient.persist(lambda: store.put_if_absent("v1/a", b"content"), store)
+        front.release.set()
+        until(lambda: len(front.answered) > 1, "the late delivery")
+        assert patient.persist(lambda: store.get("v1/a"), store) == b"content"
 
 
 def test_a_listing_that_is_cut_goes_on_where_it_was(front: Front) -> None:

@@ -49,17 +49,17 @@ def test_a_checkout_is_told_by_branch_and_revision_also_when_packed_and_in_a_wor
         return subprocess.run(["git", *who, *words], cwd=at, check=True, capture_output=True, text=True).stdout.strip()
 
     git("init", "-q")
-    assert vcs_facts(tmp_path) == {"branch": "main", "revision": None}
+    assert vcs_facts(tmp_path) == {"branch": "main", "revision": None, "repository": None}
     git("commit", "-q", "--allow-empty", "-m", "one")
     revision = git("rev-parse", "HEAD")
     (tmp_path / "deep").mkdir()
-    assert vcs_facts(tmp_path / "deep") == {"branch": "main", "revision": revision}
+    assert vcs_facts(tmp_path / "deep") == {"branch": "main", "revision": revision, "repository": None}
     git("pack-refs", "--all")
-    assert vcs_facts(tmp_path) == {"branch": "main", "revision": revision}
+    assert vcs_facts(tmp_path) == {"branch": "main", "revision": revision, "repository": None}
     git("worktree", "add", "-q", "-b", "other", "beside")
-    assert vcs_facts(tmp_path / "beside") == {"branch": "other", "revision": revision}
+    assert vcs_facts(tmp_path / "beside") == {"branch": "other", "revision": revision, "repository": None}
     git("checkout", "-q", "--detach", at=tmp_path / "beside")
-    assert vcs_facts(tmp_path / "beside") == {"branch": None, "revision": revision}
+    assert vcs_facts(tmp_path / "beside") == {"branch": None, "revision": revision, "repository": None}
 
 
 def test_outside_of_a_checkout_nothing_is_told(tmp_path: Path) -> None:

@@ -340,11 +340,11 @@ def test_what_could_not_be_sent_is_spooled_and_sent_with_the_next(ci: Machine, d
     said = sending.share_end(ci.folder, "session-20251125-120000", ci.found, seconds=2.0)
     assert "session-20251125-120000 is not shared yet" in said
     assert "is it mounted?" in said
-    assert sending.spooled(ci.folder, ci.found.address) == ["session-20251125-120000"]
+    assert sending.spooled(ci.folder, ci.found) == ["session-20251125-120000"]
     store.with_name("unplugged").rename(store)
     write(ci.folder, "session-20251125-120001")
     assert sending.share_end(ci.folder, "session-20251125-120001", ci.found) == ""
-    assert sending.spooled(ci.folder, ci.found.address) == []
+    assert sending.spooled(ci.folder, ci.found) == []
     assert desk.pull().sessions == 2
 
 
@@ -360,7 +360,7 @@ def test_a_store_that_hangs_is_left_to_itself_when_time_is_up(ci: Machine, monke
     said = sending.share_end(ci.folder, "session-20251125-120000", ci.found, seconds=0.2)
     held.set()
     assert "no answer within" in said
-    assert sending.spooled(ci.folder, ci.found.address) == ["session-20251125-120000"]
+    assert sending.spooled(ci.folder, ci.found) == ["session-20251125-120000"]
 
 
 def test_what_was_tried_until_time_was_up_is_said_with_its_reason(ci: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,9 +386,9 @@ def test_time_is_renewed_by_each_success_where_a_person_waits_and_not_where_a_jo
 
 
 def test_a_session_that_was_removed_before_it_could_be_sent_is_no_longer_waited_for(ci: Machine) -> None:
-    sending.spool(ci.folder, ci.found.address, ["session-20251125-120000"])
-    assert ci.push(*sending.spooled(ci.folder, ci.found.address)) == []
-    assert sending.spooled(ci.folder, ci.found.address) == []
+    sending.spool(ci.folder, ci.found, ["session-20251125-120000"])
+    assert ci.push(*sending.spooled(ci.folder, ci.found)) == []
+    assert sending.spooled(ci.folder, ci.found) == []
 
 
 def test_only_keys_of_the_project_are_read(store: Path, ci: Machine, desk: Machine) -> None:
@@ -399,3 +399,17 @@ def test_only_keys_of_the_project_are_read(store: Path, ci: Machine, desk: Machi
     other = Machine(desk.folder, store)
     other.found = other.found._replace(project="q")
     assert other.pull().sessions == 0
+
+
+def test_sessions_of_several_repositories_go_each_to_its_own_project_unless_one_is_named(
+    ci: Machine, store: Path
+) -> None:
+    names = [f"session-20251125-12000{number}" for number in range(3)]
+    for name, vcs in zip(names, ({"repository": "nim"}, {"repository": "other one"}, None), strict=True):
+        write(ci.folder, name, vcs=vcs)
+    ci.found = ci.found._replace(project="here", named=False)
+    ci.push(*names)
+    assert sorted(key.split("/")[1] for key in objects(store)) == ["p=here", "p=nim", "p=other-one"]
+    ci.found = ci.found._replace(project="named", named=True)
+    ci.push(*names)
+    assert sum("/p=named/" in key for key in objects(store)) == 3
