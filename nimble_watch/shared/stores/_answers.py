@@ -6,6 +6,8 @@ errors), read in both vendors' SDKs; where a store says none, the HTTP status de
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from nimble_watch.cleaning import clean
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared.layout import SharedError
@@ -62,6 +64,20 @@ def _pause(retry_after: str | None) -> float | None:
     if retry_after is None or not retry_after.strip().isdigit():
         return None
     return min(float(retry_after), _LONGEST_PAUSE)
+
+
+def paged(root: str, prefix: str, after: str, page: Callable[[str, str], tuple[list[str], bool]]) -> Iterator[str]:
+    """Give the keys below `root` that begin with `prefix` and sort behind `after`, page by page.
+
+    `page` takes the beginning of the whole names and the last one before the page (empty: none), and gives its names
+    and whether more follow.  No token of the store's is kept, so that a listing which broke off can go on anywhere.
+    """
+    last, more = root + after if after else "", True
+    while more:
+        names, more = page(root + prefix, last)
+        yield from (name.removeprefix(root) for name in names)
+        more = more and bool(names)
+        last = names[-1] if names else last
 
 
 def joined(path: str) -> str:

@@ -18,7 +18,7 @@ from nimble_watch.retry import TryAgainError
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import SharedError
 from nimble_watch.shared.protocol import MissingError, SharedStore
-from nimble_watch.shared.stores._answers import joined, refusal
+from nimble_watch.shared.stores._answers import joined, paged, refusal
 
 SCHEMES = frozenset(("oci",))
 
@@ -89,19 +89,21 @@ class OciStore:
         return True
 
     def list_keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give the keys, a thousand to a request; each request begins behind the last key of the one before."""
-        last = self._root + after if after else ""
-        while True:
+        """Give the keys, a thousand to a request."""
+
+        def page(beginning: str, last: str) -> tuple[list[str], bool]:
             with _failing(self.shown):
-                begin = {"start_after": last} if last else {}
                 listed = self._client.list_objects(
-                    self._namespace(), self._bucket, prefix=self._root + prefix, limit=_PAGE, fields="name", **begin
+                    self._namespace(),
+                    self._bucket,
+                    prefix=beginning,
+                    limit=_PAGE,
+                    fields="name",
+                    **({"start_after": last} if last else {}),
                 ).data
-            names = [entry.name for entry in listed.objects]
-            yield from (name.removeprefix(self._root) for name in names)
-            if not listed.next_start_with or not names:
-                return
-            last = names[-1]
+            return [entry.name for entry in listed.objects], bool(listed.next_start_with)
+
+        return paged(self._root, prefix, after, page)
 
     def get(self, key: str) -> bytes:
         """Give an object's bytes."""

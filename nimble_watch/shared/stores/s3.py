@@ -20,7 +20,7 @@ from nimble_watch.retry import TryAgainError
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import SharedError
 from nimble_watch.shared.protocol import MissingError, SharedStore
-from nimble_watch.shared.stores._answers import joined, refusal
+from nimble_watch.shared.stores._answers import joined, paged, refusal
 
 SCHEMES = frozenset(("s3",))
 
@@ -111,17 +111,15 @@ class S3Store:
         return True
 
     def list_keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Give the keys, a thousand to a request; each request begins behind the last key of the one before."""
-        last = self._root + after if after else ""
-        while True:
+        """Give the keys, a thousand to a request."""
+
+        def page(beginning: str, last: str) -> tuple[list[str], bool]:
             with _failing(self.shown):
-                begin = {"StartAfter": last} if last else {}
-                page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._root + prefix, **begin)
-            keys = [entry["Key"] for entry in page.get("Contents", ())]
-            yield from (key.removeprefix(self._root) for key in keys)
-            if not page.get("IsTruncated") or not keys:
-                return
-            last = keys[-1]
+                behind = {"StartAfter": last} if last else {}
+                listed = self._client.list_objects_v2(Bucket=self._bucket, Prefix=beginning, **behind)
+            return [entry["Key"] for entry in listed.get("Contents", ())], bool(listed.get("IsTruncated"))
+
+        return paged(self._root, prefix, after, page)
 
     def get(self, key: str) -> bytes:
         """Give an object's bytes."""
