@@ -185,6 +185,28 @@ def test_a_kill_of_the_launcher_hangs_up_on_the_child_and_leaves_nobody(
     shell.see("\r\nwell")
 
 
+@pytest.mark.parametrize("survive", [False, True])
+def test_who_writes_into_a_pipe_outlives_a_killed_launcher_only_where_the_pipe_is_the_callers_own(
+    survive: bool, desk: Callable[[], Desk], package: Path, tmp_path: Path
+) -> None:
+    """More of case 13: README says so; at a terminal nobody stops the phase, but a pipe of ours dies with us."""
+    shell = desk()
+    phase = "sh -c 'echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done; echo late; echo wrote > done'"
+    shell.line(f"{ours(package, *(['--survive'] if survive else []))}{phase} | cat > said")
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the phase's start")
+    child = _child(tmp_path)
+    launcher = psutil.Process(child).parent()
+    assert launcher is not None
+    launcher.kill()
+    until(lambda: not alive(launcher.pid), "our end")
+    assert alive(child)
+    (tmp_path / "go").touch()
+    until(lambda: not alive(child), "the phase's end")
+    shell.see(PROMPT)
+    assert (tmp_path / "done").exists() == survive
+    assert (tmp_path / "said").read_text() == ("late\n" if survive else "")
+
+
 def test_a_kill_of_the_monitor_hangs_up_on_the_child_and_we_end_as_hung_up(
     desk: Callable[[], Desk], observed: str, tmp_path: Path
 ) -> None:
