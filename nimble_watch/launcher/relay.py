@@ -168,6 +168,7 @@ class Relay:
                 self._read_notes()
             elif came.number != signal.SIGCHLD:
                 self._pass_on(came)
+        self._take_note_of_who_ended_it()
         if ending.stopped or (ending.result == "cancellation" and not self.terminal):
             self._end_family()
         ending.time = clock.now()
@@ -176,6 +177,17 @@ class Relay:
         ending.clock_set = clock.set_by() - set_by
         self._child = 0
         return ending
+
+    def _take_note_of_who_ended_it(self) -> None:
+        """Read what asked us to end while the child ended: most likely by the same key, so nobody is in a hurry."""
+        cancelling = frozenset(CANCELLING) & self.signals.taken
+        while signal.sigpending() & cancelling:
+            came = next_signal(cancelling, time.monotonic(), terminal=self.terminal)
+            if came is not None:
+                if self._ending.result == "success":
+                    self._asked = came.number  # it did not end by that, so what is left to do is what is meant
+                self._ending.cancelled = True
+                self.tell("signalled", signal=NAMES[came.number], why="cancellation")
 
     def wait(self, done: Callable[[], bool], seconds: float | None) -> bool:
         """Wait, with no child, until something is done; false when time is up or somebody asks us to end."""

@@ -156,6 +156,17 @@ def test_ctrl_c_is_kept_as_a_cancellation(desk: Callable[[], Desk], tmp_path: Pa
     assert (phase["result"], phase["signal"]) == ("cancellation", "INT")
 
 
+def test_ctrl_c_at_once_is_no_hurry_that_leaves_the_session_to_others(desk: Callable[[], Desk], tmp_path: Path) -> None:
+    """More of case 6: we are still getting ready when it comes, and find the child's end and the interrupt together."""
+    shell = desk()
+    shell.line(f"{ours(PACKAGE).replace(' -q', '')}sh -c 'kill -INT 0; sleep 300'")
+    assert "the watch was lost" not in shell.see(PROMPT)
+    assert shell.status() == 130
+    (path,) = (tmp_path / "sessions").glob("session-*.json")
+    session = json.loads(path.read_text())
+    assert (session["state"], session["result"]) == ("ended", "cancellation")
+
+
 def test_bg_lets_a_stopped_job_run_on(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
     """More of case 16."""
     shell = desk()
