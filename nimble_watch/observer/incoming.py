@@ -1,8 +1,9 @@
 """What the launcher sends: its messages, and the output that it saw, in the order in which both happened.
 
 They come by two descriptors, so their order has to be restored.  After each read of its messages the output is read
-until nothing is left, and goes first.  A phase's end says how much was seen by then, and what is still on its way is
-waited for: a loud phase may be over before we have read anything, and its last words come once there is room for them.
+until nothing is left, and goes first, unless phases begin or end in them: several may be over before we have read
+anything.  A phase's end says how much was seen by then: so much goes before it, what is still on its way is waited for
+(the last words of a loud phase come once there is room for them), and the rest is the next phase's.
 Regular files that the child writes to are read beside it; the kernel tells nobody that a file has grown, so they are
 looked at a few times a second while a phase runs.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import struct
@@ -28,6 +30,7 @@ from nimble_watch.system import clock
 
 _HEADER = struct.Struct("<BxxxI")
 _DROPPED = 0xFF
+_EDGES = ("phase-started", "phase-ended")
 _READ = 256 * 1024
 _LINE = 64 * 1024
 _LOOK = 0.25  # seconds between two looks at a file that the child writes to
@@ -144,13 +147,17 @@ class Incoming:
             messages = [fields for line in whole if (fields := _parsed(line)) is not None]
             for fields in messages:  # before anything of what the command prints is cleaned
                 learn_arguments(str(word) for word in fields.get("argv") or ())
-            self._read_output(poll)
+            edges = any(fields.get("type") in _EDGES for fields in messages)
+            if not edges:
+                self._read_output(poll)
             self._read_files()
             if said is None:
                 self._put(Message(None))
                 return
             for fields in messages:
                 self._understand(fields, poll)
+            if edges:
+                self._read_output(poll)
 
     def _read_control(self) -> bytes | None:
         try:
@@ -161,8 +168,10 @@ class Incoming:
             return None
         return data or None
 
-    def _read_output(self, poll: select.poll) -> None:
-        while self._output is not None:
+    def _read_output(self, poll: select.poll, most: float = math.inf) -> None:
+        """Read what there is of the output, and hand it on until so many bytes of it have been seen in all."""
+        self._take_frames(b"", most)
+        while self._output is not None and self._seen < most:
             try:
                 data = os.read(self._output, _READ)
             except BlockingIOError:
@@ -172,21 +181,22 @@ class Incoming:
                 os.close(self._output)
                 self._output = None
                 return
-            self._take_frames(data)
+            self._take_frames(data, most)
 
     def _await_output(self, seen: int, poll: select.poll) -> None:
         """Read on until so many bytes of output have come, for a bounded time; who is gone sends no more."""
         give_up = time.monotonic() + _ON_ITS_WAY
+        self._read_output(poll, seen)
         while self._output is not None and self._seen < seen and (left := give_up - time.monotonic()) > 0:
             coming = select.poll()
             coming.register(self._output, select.POLLIN)
             coming.poll(left * 1000)
-            self._read_output(poll)
+            self._read_output(poll, seen)
 
-    def _take_frames(self, data: bytes) -> None:
+    def _take_frames(self, data: bytes, most: float) -> None:
         self._frames += data
         at = 0
-        while len(self._frames) - at >= _HEADER.size:
+        while len(self._frames) - at >= _HEADER.size and self._seen < most:
             stream, length = _HEADER.unpack_from(self._frames, at)
             if stream == _DROPPED:
                 at += _HEADER.size

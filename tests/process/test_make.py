@@ -167,3 +167,13 @@ def test_whatever_runs_inside_is_a_phase_of_the_one_session_and_a_repetition_has
     assert sorted(session["phases"]) == ["install", "migrate", "migrate#2", "verify", "verify#2", "whole"]
     assert {phase["result"] for phase in session["phases"].values()} == {"success"}
     assert (sessions / "all-sessions.txt").read_text().count("SESSION:") == 1
+
+
+def test_a_phase_that_fails_before_the_observer_is_up_is_told_by_its_own_words(phases: Path, sessions: Path) -> None:
+    """Those of the phases before it, which were over by then as well, are theirs."""
+    (phases / "Makefile").write_text("prereqs:\n\t@echo well\ninstall:\n\t@nosuchcommand --flag\n")
+    outcome = run([*nimble_watch(), "run", "prereqs", "install"])
+    assert outcome.status == 2
+    assert b"command-missing: command nosuchcommand is not there" in outcome.err
+    (obstacle,) = json.loads((sessions / "current.json").read_text())["obstacles"]
+    assert (obstacle["kind"], obstacle["phase"]) == ("command-missing", "install")

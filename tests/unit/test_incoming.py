@@ -1,0 +1,72 @@
+"""What the launcher sends by two descriptors comes out in the order in which it happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import struct
+
+import pytest
+
+from nimble_watch.observer.incoming import Heard, Incoming, Item, Message
+
+
+def _ignore(*, begun: bool) -> None:
+    """Take note of nothing."""
+
+
+def frame(stream: int, payload: bytes) -> bytes:
+    return struct.pack("<BxxxI", stream, len(payload)) + payload
+
+
+def message(kind: str, **fields: object) -> bytes:
+    return json.dumps({"type": kind, **fields}).encode() + b"\n"
+
+
+def in_order(control: list[bytes], output: list[bytes], count: int) -> list[str]:
+    """Send all of it before anything is read; gives what comes out: lines as they are, messages by their kind."""
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+    items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    os.write(write, b"".join(output))
+    ours.sendall(b"".join(control))
+    with ours, theirs:
+        Incoming(theirs.fileno(), read, items.put, _ignore).start()
+        found: list[str] = []
+        while len(found) < count:
+            item = items.get(timeout=10)
+            found.append(item.line if isinstance(item, Heard) else str((item.fields or {}).get("type")))
+        ours.shutdown(socket.SHUT_RDWR)
+        last = items.get(timeout=10)
+        assert isinstance(last, Message)
+        assert last.fields is None
+    os.close(write)
+    return found
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_phases_that_are_over_before_anything_is_read_have_their_own_words(*, finished: bool) -> None:
+    """A quick `run`: its first phases are over before its observer is up."""
+    first, second = b"all well\n", b"make: helm: No such file or directory\n"
+    control = [
+        message("begin"),
+        message("phase-started", phase="prereqs"),
+        message("phase-ended", phase="prereqs", seen=len(first)),
+        message("phase-started", phase="install"),
+        *([message("phase-ended", phase="install", seen=len(first) + len(second)), message("finish")] * finished),
+    ]
+    words = ["begin", "phase-started", "all well", "phase-ended", "phase-started", second.decode().strip()]
+    words += ["phase-ended", "finish"] * finished
+    assert in_order(control, [frame(1, first), frame(2, second)], len(words)) == words
+
+
+def test_a_phase_s_words_go_before_its_end_and_a_line_in_the_middle_of_which_it_ended_is_one() -> None:
+    control = [message("phase-started"), message("phase-ended", seen=9), message("phase-started")]
+    found = in_order(control, [frame(1, b"one\n"), frame(1, b"two\n"), frame(1, b"3"), frame(2, b"four\n")], 7)
+    assert found == ["phase-started", "one", "two", "3", "phase-ended", "phase-started", "four"]
+
+
+def test_where_no_phase_begins_or_ends_the_output_goes_first() -> None:
+    assert in_order([message("stopping")], [frame(1, b"one\n"), frame(2, b"two\n")], 3) == ["one", "two", "stopping"]
