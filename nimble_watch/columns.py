@@ -4,7 +4,8 @@ Each field of the session's document is a column of the same name, its type made
 drift apart.  Only what every reader of Parquet knows is used: string, int64, double, bool, decimal, timestamp, list,
 struct.  What is unknown is null, and so is a number that its column cannot hold.  Objects by name (phases, reasons) are
 lists of structs; objects of any shape (host, ci) are JSON.  The column `document` holds the whole session as its file
-has it, exact, with what others added; `uid` is never null (see `session.identity`).
+has it, exact, with what others added; `uid` is never null (see `session.identity`); `shapes` and `image` are what two
+sessions must agree on to be compared.
 
 Imports pyarrow, which only the extra `parquet` brings.
 """
@@ -23,11 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nimble_watch.session import Session, encode_line, moment, to_document, uid_of
+from nimble_watch.session.baseline import likeness
 
 ROWS = 10_000
 """How many sessions a row group has: few enough to be held in memory, enough to be read fast."""
 
 _BATCH = 500
+_LIKE = ("shapes", "image")
 _MONEY_DIGITS, _MONEY_PLACES = 18, 6
 _PLACE = Decimal(1).scaleb(-_MONEY_PLACES)
 _MOST = Decimal(10) ** (_MONEY_DIGITS - _MONEY_PLACES)
@@ -54,6 +57,7 @@ def row(session: Session) -> dict[str, Any]:
     """Give a session as a row: a value for each column."""
     return {
         **{name: column.value(getattr(session, name, None)) for name, column in _columns().items()},
+        **{name: None if (value := likeness(session)[name]) == "unknown" else value for name in _LIKE},
         "uid": uid_of(session),
         "document": encode_line(to_document(session)).decode().rstrip(),
     }
@@ -62,7 +66,7 @@ def row(session: Session) -> dict[str, Any]:
 def write_rows(sessions: Iterable[Session], out: BinaryIO) -> None:
     """Write a whole Parquet file, a group of rows at a time."""
     with writer(out) as parquet:
-        for table in tables(sessions):
+        for table in tables(map(row, sessions)):
             parquet.write_table(table)
 
 
@@ -71,22 +75,29 @@ def writer(out: BinaryIO | str) -> Any:
     return pq.ParquetWriter(out, schema(), compression="zstd", store_decimal_as_integer=True)
 
 
-def tables(sessions: Iterable[Session]) -> Iterator[Any]:
-    """Give the sessions as tables (pyarrow.Table), each as large as a row group."""
-    rest = iter(sessions)
-    batches: list[Any] = []
-    while batch := [row(session) for session in islice(rest, _BATCH)]:
-        batches.append(pa.RecordBatch.from_pylist(batch, schema=schema()))
-        if len(batches) * _BATCH >= ROWS:
-            yield pa.Table.from_batches(batches)
-            batches = []
-    if batches:
-        yield pa.Table.from_batches(batches)
+def tables(rows: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    """Give rows as tables (pyarrow.Table), each as large as a row group."""
+    rest = iter(rows)
+    return regrouped(
+        pa.Table.from_pylist(batch, schema=schema()) for batch in iter(lambda: list(islice(rest, _BATCH)), [])
+    )
+
+
+def regrouped(parts: Iterable[Any]) -> Iterator[Any]:
+    """Give tables of any size as tables that are each at least as large as a row group, but for the last."""
+    held: list[Any] = []
+    for part in parts:
+        held.append(part)
+        if sum(len(one) for one in held) >= ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if any(len(one) for one in held):
+        yield pa.concat_tables(held)
 
 
 @cache
 def _columns() -> dict[str, _Column]:
-    return {**_fields(Session), "document": _Column(pa.string(), str)}
+    return {**_fields(Session), **dict.fromkeys(_LIKE, _TEXT), "document": _TEXT}
 
 
 def _fields(kind: type[msgspec.Struct]) -> dict[str, _Column]:
@@ -122,7 +133,8 @@ def _is_struct(hint: Any) -> bool:
 
 def _list(of: _Column, entries: Callable[[Any], Iterable[Any]] = iter) -> _Column:
     return _Column(
-        pa.list_(of.type), lambda value: None if value is None else [of.value(one) for one in entries(value)]
+        pa.list_(pa.field("element", of.type)),  # what Parquet calls it
+        lambda value: None if value is None else [of.value(one) for one in entries(value)],
     )
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from nimble_watch.cli import _naming
 from nimble_watch.cli._listing import choose, configure_choice
+from nimble_watch.cli._source import source_of
 from nimble_watch.errors import NimbleWatchError, UsageError
 from nimble_watch.exports import Export, all_exports
 from nimble_watch.session import Session
-from nimble_watch.store import StoreError, replacing, session_ids, storing
+from nimble_watch.store import StoreError, replacing, storing
 
 _STDOUT = "-"
 
@@ -37,8 +38,7 @@ def export(arguments: argparse.Namespace, folder: Path) -> int:
     form = _format(arguments)
     if arguments.table and arguments.table not in form.tables:
         raise UsageError(f"--table is for csv; {form.name} holds everything in one")
-    names = [_naming.choose(folder, wanted) for wanted in arguments.session] or session_ids(folder)
-    sessions = _Counted(choose(_naming.read_all(folder, list(dict.fromkeys(names))), arguments))
+    sessions = _Counted(_asked_for(arguments, folder))
     if arguments.output == _STDOUT:
         if form.binary and sys.stdout.isatty():
             raise UsageError(
@@ -51,6 +51,15 @@ def export(arguments: argparse.Namespace, folder: Path) -> int:
     plural = "" if sessions.number == 1 else "s"
     print(f"nimble-watch: {sessions.number} session{plural} written to {arguments.output}", file=sys.stderr)
     return 0
+
+
+def _asked_for(arguments: argparse.Namespace, folder: Path) -> Iterator[Session]:
+    if not arguments.session:
+        return source_of(arguments, folder).chosen(arguments, whole=True)
+    if arguments.dataset is not None:
+        raise UsageError("sessions can be named of the folder, not of --from", advise="use the filters")
+    names = dict.fromkeys(_naming.choose(folder, wanted) for wanted in arguments.session)
+    return choose(_naming.read_all(folder, names), arguments)
 
 
 class _Counted:

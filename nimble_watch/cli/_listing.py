@@ -24,6 +24,7 @@ OUTPUTS = {
 """Value of -o: the report that it stands for; `name` is no report."""
 
 _NUMBER = 20
+_DAY_MS = 86_400_000
 _ORDERS: dict[str, Callable[[Session], Decimal | int | None]] = {
     "start": lambda session: session.start_ms,
     "duration": total_ms,
@@ -66,8 +67,22 @@ def choose(sessions: Iterable[Session], arguments: argparse.Namespace) -> Iterat
     since = _day("--since", arguments.since)
     until = _day("--until", arguments.until)
     wanted = (session for session in sessions if _fits(session, arguments) and _within(session, since, until))
+    return islice(wanted if arguments.sort is None else _sorted(wanted, _ORDERS[arguments.sort]), number_of(arguments))
+
+
+def number_of(arguments: argparse.Namespace) -> int | None:
+    """Give how many sessions are asked for; None: all."""
     number = _usual_number(arguments) if arguments.number is None else max(0, arguments.number)
-    return islice(wanted if arguments.sort is None else _sorted(wanted, _ORDERS[arguments.sort]), number or None)
+    return number or None
+
+
+def filters(arguments: argparse.Namespace) -> dict[str, str | int]:
+    """Give what was asked for by name; days as the milliseconds (epoch) from which on, and before which."""
+    given = {name: getattr(arguments, name) for name in ("operation", "environment", "region", "result", "kind", "tag")}
+    given["since"] = _day("--since", arguments.since)
+    last = _day("--until", arguments.until)
+    given["until"] = None if last is None else last + _DAY_MS
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _usual_number(arguments: argparse.Namespace) -> int:
@@ -106,7 +121,7 @@ def _within(session: Session, since: int | None, until: int | None) -> bool:
     if since is None and until is None:
         return True
     at = session.start_ms
-    return at is not None and (since is None or at >= since) and (until is None or at < until + 86_400_000)
+    return at is not None and (since is None or at >= since) and (until is None or at < until + _DAY_MS)
 
 
 def _day(option: str, text: str | None) -> int | None:

@@ -10,8 +10,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nimble_watch.claim import sessions_directory
@@ -19,6 +18,8 @@ from nimble_watch.cleaning import learn_secrets
 from nimble_watch.cli import _naming
 from nimble_watch.cli._annotating import annotate
 from nimble_watch.cli._annotating import configure as configure_annotating
+from nimble_watch.cli._compact import compact
+from nimble_watch.cli._compact import configure as configure_compact
 from nimble_watch.cli._ended import share_later
 from nimble_watch.cli._export import configure as configure_export
 from nimble_watch.cli._export import export
@@ -26,10 +27,11 @@ from nimble_watch.cli._import import configure as configure_import
 from nimble_watch.cli._import import take_in
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
-from nimble_watch.cli._listing import OUTPUTS, choose
+from nimble_watch.cli._listing import OUTPUTS
 from nimble_watch.cli._listing import configure as configure_listing
 from nimble_watch.cli._sharing import bring, send
 from nimble_watch.cli._sharing import configure as configure_sharing
+from nimble_watch.cli._source import configure_source, source_of
 from nimble_watch.cli.events import EVENTS, end, performance
 from nimble_watch.config import FILE, file_here
 from nimble_watch.errors import UsageError
@@ -39,7 +41,6 @@ from nimble_watch.session import Session, Targets
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
 from nimble_watch.session.targets import missed
 from nimble_watch.store import close_abandoned, current_id, how_closed
-from nimble_watch.store.index import History
 
 Command = Callable[[argparse.Namespace], int]
 _COMPARED = 200
@@ -91,6 +92,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("schema", "the JSON Schema of a session's file: every field, what it means, what null stands for", show_schema)
     imported = add("import", "take in sessions of elsewhere, each once", lambda given: take_in(given, _folder(given)))
     configure_import(imported)
+    compacted = add("compact", "put sessions into a Parquet dataset", lambda given: compact(given, _folder(given)))
+    configure_compact(compacted)
+    for room in (listed, compared, exported):
+        configure_source(room)
     old = "old sessions; what is open is never touched, and all-sessions.txt keeps their lines"
     pruned = add("prune", f"remove {old}", lambda given: prune(given, _folder(given)))
     put = add("archive", f"move {old}", lambda given: put_away(given, _folder(given)))
@@ -186,10 +191,8 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def list_sessions(arguments: argparse.Namespace) -> int:
     """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
-    folder = _folder(arguments)
-    known = History(folder)
-    whole = arguments.output in ("json", "yaml")
-    sessions = list(choose(_naming.read_all(folder, known.ids, None if whole else known), arguments))
+    known = source_of(arguments, _folder(arguments))
+    sessions = list(known.chosen(arguments, whole=arguments.output in ("json", "yaml")))
     if arguments.output == "name":
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:
@@ -203,23 +206,14 @@ def list_sessions(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print the comparison of the newest sessions; with --fail-on end with 1 where it says so."""
-    folder, number = _folder(arguments), max(1, arguments.number)
-    known = History(folder)
-    sessions = list(_naming.read_all(folder, known.ids[: max(number, _COMPARED)], known))
+    known, number = source_of(arguments, _folder(arguments)), max(1, arguments.number)
+    sessions = known.newest(max(number, _COMPARED))
     if sessions:
-        sessions += _older_alike(folder, newest(sessions), sessions, known)
+        sessions += known.older_alike(newest(sessions), sessions, _COMPARED)
     targets = _targets()
     _say(report("compare").render(sessions, _view(known.stopped(), rows=number, targets=targets)))
     known.save()
     return int(bool(sessions) and _fails(newest(sessions), sessions, arguments.fail_on or (), targets))
-
-
-def _older_alike(folder: Path, last: Session, others: Sequence[Session], known: History) -> Iterator[Session]:
-    """Give sessions like one that are older than all that were read, as many as a comparison may use."""
-    there = {session.session_id for session in others}
-    missing = _COMPARED - len(alike(last, others))
-    older = (name for name in known.like(last) if name not in there)
-    return islice(_naming.read_all(folder, older, known), max(0, missing))
 
 
 def _fails(last: Session, sessions: Sequence[Session], conditions: Sequence[str], targets: Targets | None) -> bool:

@@ -12,6 +12,18 @@ from nimble_watch.shared.address import Address, read_address
 from nimble_watch.shared.layout import SharedError, check_project
 
 
+class Project(NamedTuple):
+    """What sessions are filed under; `named` if somebody chose the name."""
+
+    name: str
+    named: bool
+
+    def of(self, vcs: Any) -> str:
+        """Give the project of a session by what it says of its checkout: a folder holds those of many repositories."""
+        repository = vcs.get("repository") if isinstance(vcs, dict) else None
+        return self.name if self.named or not isinstance(repository, str) else plain(repository)
+
+
 class Common(NamedTuple):
     """What a team has in common: the address of the store, and the project; `named` if somebody chose its name."""
 
@@ -20,9 +32,8 @@ class Common(NamedTuple):
     named: bool = True
 
     def project_of(self, vcs: Any) -> str:
-        """Give the project of a session by what it says of its checkout: a folder holds those of many repositories."""
-        repository = vcs.get("repository") if isinstance(vcs, dict) else None
-        return self.project if self.named or not isinstance(repository, str) else plain(repository)
+        """Give the project of a session by what it says of its checkout."""
+        return Project(self.project, self.named).of(vcs)
 
 
 def common(
@@ -30,16 +41,24 @@ def common(
 ) -> Common | None:
     """Give the store and the project that are in force in a folder; None if no store is.
 
-    A flag wins over the environment, that over nimble-watch.toml; a project that nobody named is called after the
-    checkout's remote repository, so that every machine's checkout means the same one, else after its folder.
+    A flag wins over the environment, that over nimble-watch.toml.
     """
-    told = file_of(folder).texts
-    url = store or store_url(environ) or told.get("store", "")
+    url = store or store_url(environ) or file_of(folder).texts.get("store", "")
     if not url:
         return None
-    name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or told.get("project", "")
+    name, named = project_in_force(environ, folder, project)
+    return Common(read_address(url), name, named=named)
+
+
+def project_in_force(environ: Mapping[str, str], folder: Path, project: str | None = None) -> Project:
+    """Give the project that a folder belongs to.
+
+    One that nobody named is called after the checkout's remote repository, so that every machine's checkout means the
+    same one, else after its folder.
+    """
+    name = project or environ.get("NIMBLE_WATCH_PROJECT", "").strip() or file_of(folder).texts.get("project", "")
     called = name or plain((vcs_facts(folder) or {}).get("repository") or folder.name)
-    return Common(read_address(url), check_project(called), named=bool(name))
+    return Project(check_project(called), named=bool(name))
 
 
 def needed(environ: Mapping[str, str], folder: Path, *, store: str | None = None, project: str | None = None) -> Common:

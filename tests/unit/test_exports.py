@@ -18,7 +18,7 @@ from nimble_watch.exports import all_exports
 from tests.unit.test_reports import full_session
 
 SIMPLE = (pa.types.is_string, pa.types.is_int64, pa.types.is_float64, pa.types.is_boolean, pa.types.is_decimal)
-RENAMED = frozenset(("document",))  # in the row only
+RENAMED = frozenset(("document", "shapes", "image"))  # in the row only
 
 
 def exported(name: str, *sessions: s.Session, table: str = "") -> bytes:
