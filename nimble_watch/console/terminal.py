@@ -33,8 +33,9 @@ class Console:
         self._descriptor = descriptor
         self._colour = colour
         self._lines: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._whole = threading.Event()
-        self._whole.set()
+        self._begun = False  # the cursor stands behind a line that the child has not ended
+        self._settled = threading.Event()  # and the child is not about to end it
+        self._settled.set()
         self._hurry = threading.Event()
         self._terminal = os.isatty(descriptor)
         self._blind = self._terminal and os.environ.get("TERM", "dumb") != "dumb"  # nobody tells where the cursor is
@@ -50,10 +51,15 @@ class Console:
     def mid_line(self, *, begun: bool) -> None:
         """Take note that the child's last character on this descriptor was (not) within a line."""
         self._blind = False
+        self._begun = begun
         if begun:
-            self._whole.clear()
+            self._settled.clear()
         else:
-            self._whole.set()
+            self._settled.set()
+
+    def child_ended(self) -> None:
+        """Take note that a line which the child has begun will not be ended by it any more."""
+        self._settled.set()
 
     def close(self, patience: float) -> bool:
         """Write what is left, for at most so many seconds; tell whether all of it was written."""
@@ -72,7 +78,8 @@ class Console:
                 text = f"{PREFIX}\x1b[{code}m{first.removeprefix(PREFIX)}\x1b[0m{newline}{rest}"
             if self._blind:
                 text = _fresh_line(self._descriptor) + text
-            elif not self._whole.is_set():
+            elif self._begun:
+                self._begun = False  # from here on, until the child goes on with it
                 text = f"\n{text}"
             with contextlib.suppress(OSError):  # nobody reads any more: then there is nobody to tell
                 self._write(text.encode("utf-8", "backslashreplace"))
@@ -81,7 +88,7 @@ class Console:
         while self._terminal and not _is_itself(self._descriptor):
             time.sleep(_RAW_LOOK)
         if not self._hurry.is_set():
-            self._whole.wait(_MID_LINE)
+            self._settled.wait(_MID_LINE)
 
     def _write(self, data: bytes) -> None:
         """Write whole lines: in one piece where the descriptor takes them, else as it takes them."""

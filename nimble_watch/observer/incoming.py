@@ -56,11 +56,14 @@ class Heard(Struct, frozen=True):
 Item = Message | Heard
 
 
-class MidLine(Protocol):
-    """Who is told whether the child is in the middle of a line."""
+class Cursor(Protocol):
+    """Who is told where on the screen the child has left off."""
 
-    def __call__(self, *, begun: bool) -> None:
-        """Take note of it."""
+    def mid_line(self, *, begun: bool) -> None:
+        """Take note whether it is in the middle of a line."""
+
+    def child_ended(self) -> None:
+        """Take note that it will write no more."""
 
 
 class Lines:
@@ -117,11 +120,11 @@ class _File:
 class Incoming:
     """The thread that reads what the launcher sends, and hands it on as items, in order."""
 
-    def __init__(self, control: int, output: int, put: Callable[[Item], None], mid_line: MidLine) -> None:
+    def __init__(self, control: int, output: int, put: Callable[[Item], None], cursor: Cursor) -> None:
         self._control = control
         self._output: int | None = output
         self._put = put
-        self._mid_line = mid_line
+        self._cursor = cursor
         self._lines = {1: Lines(), 2: Lines()}
         self._frames = b""
         self._seen = 0
@@ -210,7 +213,7 @@ class Incoming:
             at = end
             self._seen += length
             if payload:
-                self._mid_line(begun=not payload.endswith(b"\n"))
+                self._cursor.mid_line(begun=not payload.endswith(b"\n"))
                 self._take(stream, payload)
         self._frames = self._frames[at:]
 
@@ -240,7 +243,7 @@ class Incoming:
             self._read_files()
             self._tell("stdout", self._lines[1].end())
             self._tell("stderr", self._lines[2].end())
-            self._mid_line(begun=False)
+            self._cursor.child_ended()
         self._put(Message(fields))
 
     def _open_files(self, files: Any) -> None:

@@ -66,7 +66,7 @@ class Live:
         self._control = socket.socket(fileno=control)
         self._open_watch = open_watch
         self._console = Console(2, colour=wants_colour(2, os.environ))
-        self._incoming = Incoming(control, output, self._inbox.put, self._console.mid_line)
+        self._incoming = Incoming(control, output, self._inbox.put, self._console)
         self._scribe: Scribe | None = None
         self._sharing = Sharing(lambda: self._send(type="sharing"))
         self._watch: Watch | None = None

@@ -70,6 +70,16 @@ def test_a_line_that_the_child_never_ends_is_ended_for_it(pipe: tuple[int, int])
     assert console.close(10)
 
 
+def test_a_line_that_the_child_left_is_ended_for_it_once_and_at_once(pipe: tuple[int, int]) -> None:
+    console = Console(pipe[1])
+    console.mid_line(begun=True)
+    console.child_ended()
+    console.say(["one"])
+    console.say(["two"])
+    assert console.close(10)
+    assert read(pipe[0]) == f"\n{PREFIX}one\n{PREFIX}two\n"
+
+
 def test_a_full_pipe_holds_up_nobody_but_the_thread_that_writes(pipe: tuple[int, int]) -> None:
     fcntl.fcntl(pipe[1], 1031, 4096)  # F_SETPIPE_SZ
     console = Console(pipe[1])
