@@ -158,7 +158,19 @@ def _failing(how: str) -> Iterator[None]:
     except KeyError as error:
         raise ConfigError(f"OCI cannot be asked ({how}): {error} is missing there", advise=_ADVICE[how]) from error
     except Exception as error:  # the SDK raises what it gets: OSError, ValueError, configparser's, requests', its own
-        told = str(getattr(error, "message", "") or error).partition(", please follow the instructions")[0]
+        told = str(getattr(error, "message", "") or innermost(error)).partition(", please follow the instructions")[0]
         said = clean(told, limit=300).rstrip(". ")
         name = type(error).__name__
         raise ConfigError(f"OCI cannot be asked ({how}): {said or name}", advise=_ADVICE[how]) from error
+
+
+def innermost(error: BaseException) -> str:
+    """Give what an error began with: connection errors of the SDK are wrapped four times, each with the whole URL."""
+    seen = {id(error)}
+    while True:
+        causes = (getattr(error, "reason", None), *error.args, error.__cause__, error.__context__)
+        inner = next((one for one in causes if isinstance(one, BaseException) and id(one) not in seen), None)
+        if inner is None:
+            return str(error).rpartition("): ")[2] or type(error).__name__
+        seen.add(id(inner))
+        error = inner

@@ -182,8 +182,35 @@ def test_what_passes_is_tried_again(cloud: Cloud) -> None:
 @pytest.mark.usefixtures("home")
 def test_a_region_that_is_not_there_is_tried_again_until_time_is_up(cloud: Cloud) -> None:
     cloud.url = "http://127.0.0.1:9"
-    with pytest.raises(TryAgainError, match="cannot be reached"):
+    with pytest.raises(TryAgainError, match=r"^the store cannot be reached: .{0,20}Connection refused$"):
         at(cloud, f"&namespace={NAMESPACE}").put_if_absent("v1/b", b"x")
+
+
+@pytest.mark.parametrize("way", ["key", "url"])
+def test_an_authority_that_nobody_knows_is_said_and_may_be_named(
+    home: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    trusted = make_authority(home)
+    behind = Cloud(tls=home / "server.pem")
+    behind.keys = cloud.keys
+    variable = {"key": "REQUESTS_CA_BUNDLE", "url": "SSL_CERT_FILE"}[way]
+
+    def store() -> SharedStore:
+        return at(behind, f"&namespace={NAMESPACE}") if way == "key" else by_url(behind)
+
+    try:
+        with pytest.raises(SharedError, match=f"certificate is not accepted.*{variable}"):
+            store().put_if_absent("v1/a", b"x")
+        monkeypatch.setenv(variable, str(trusted))
+        assert store().put_if_absent("v1/a", b"x")
+    finally:
+        behind.stop()
+
+
+def test_away_from_oci_an_instance_is_said_not_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCI_METADATA_BASE_URL", "http://127.0.0.1:9/opc/v2")
+    with pytest.raises(NimbleWatchError, match=r"\(instance\): .{0,20}Connection refused; it needs a compute instance"):
+        open_store(read_address(f"oci://{BUCKET}/team?principal=instance"), 5.0)
 
 
 # -- pre-authenticated requests ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nimble_watch.cleaning import clean
-from nimble_watch.oci_principals import principal
+from nimble_watch.oci_principals import innermost, principal
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared.address import Address
 from nimble_watch.shared.layout import SharedError
@@ -133,7 +133,7 @@ def _failing(shown: str, key: str = "") -> Iterator[None]:
             shown, int(error.status), str(error.code or ""), message, retry_after=headers.get("retry-after")
         ) from error
     except (failures.RequestException, failures.ConnectTimeout) as error:
-        text = clean(str(error), limit=300)
+        text = clean(innermost(error), limit=300)
         if "certificate" in text.lower():
             raise SharedError(
                 f"the store's certificate is not accepted: {text}",
