@@ -14,6 +14,8 @@ from nimble_watch.store import head_of, is_open, own_ids, session_path
 _REQUEST = 20.0  # seconds that one request may take
 _PATIENCE = 30.0  # seconds without a success after which the store is given up
 
+_UNREADABLE, _STRANGE = "its file cannot be read", "it has no uid, as one of another tracker"
+
 
 def configure(room: argparse.ArgumentParser, *, sending: bool) -> None:
     """Add what says which sessions go or come, and where the store is."""
@@ -43,7 +45,12 @@ def send(arguments: argparse.Namespace, folder: Path) -> int:
             if why := _not_yet(folder, name):
                 raise NimbleWatchError(f"{name} cannot be sent: {why}")
     else:
-        ended = [name for name in own_ids(folder) if not _not_yet(folder, name)]
+        reasons = {name: _not_yet(folder, name) for name in own_ids(folder)}
+        ended = [name for name, why in reasons.items() if not why]
+        if arguments.all and (strange := sum(why in (_UNREADABLE, _STRANGE) for why in reasons.values())):
+            print(
+                f"nimble-watch: {strange} left out, unreadable or of another tracker, so without a uid", file=sys.stderr
+            )
         names = list(dict.fromkeys([*(ended[::-1] if arguments.all else ended[:1]), *spooled(folder, found)]))
     new = 0
     with patience(_PATIENCE, renewed=True) as patient:
@@ -61,8 +68,8 @@ def _not_yet(folder: Path, session_id: str) -> str:
         return "it is still open"
     head = head_of(session_path(folder, session_id))
     if head is None:
-        return "its file cannot be read"
-    return "" if head.uid else "it has no uid, as one of another tracker"
+        return _UNREADABLE
+    return "" if head.uid else _STRANGE
 
 
 def bring(arguments: argparse.Namespace, folder: Path) -> int:

@@ -66,6 +66,19 @@ def test_push_without_a_word_sends_the_newest_and_names_what_cannot_be_sent(sess
     assert session(sessions, "push").out.decode().startswith(f"{name} r1 sent")
 
 
+@pytest.mark.usefixtures("store")
+def test_what_another_tracker_left_is_counted_and_left_out(sessions: Path) -> None:
+    sessions.mkdir()
+    (sessions / "session-20241012-143022.json").write_text('{"session_id": "session-20241012-143022"}')
+    (sessions / "session-20241012-143023.json").write_text("half")
+    session(sessions, "init", NIMBLE_WATCH_STORE="")
+    session(sessions, "end", NIMBLE_WATCH_STORE="")
+    done = session(sessions, "push", "--all")
+    assert (done.status, done.out.count(b" r1 sent")) == (0, 1)
+    assert b"2 left out, unreadable or of another tracker" in done.err
+    assert b"it has no uid" in session(sessions, "push", "session-20241012-143022").err
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

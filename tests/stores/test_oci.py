@@ -13,6 +13,7 @@ import yaml
 from nimble_watch.errors import NimbleWatchError
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared import SharedError, SharedStore, WriteOnlyError, open_store, patience, read_address
+from tests.process.sides import Outcome, nimble_watch, run
 from tests.process.test_readme import BIN, blocks
 from tests.stores.cloud import BUCKET, NAMESPACE, PAR, TENANCY, USER, Cloud, new_key, pem, token
 from tests.stores.contract import lists_in_order, misses_what_is_not_there, writes_once
@@ -211,6 +212,20 @@ def test_away_from_oci_an_instance_is_said_not_to_be_one(monkeypatch: pytest.Mon
     monkeypatch.setenv("OCI_METADATA_BASE_URL", "http://127.0.0.1:9/opc/v2")
     with pytest.raises(NimbleWatchError, match=r"\(instance\): .{0,20}Connection refused; it needs a compute instance"):
         open_store(read_address(f"oci://{BUCKET}/team?principal=instance"), 5.0)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_command_s_session_goes_there_and_comes_back_to_another_machine(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NIMBLE_WATCH_STORE", f"oci://{BUCKET}/team?endpoint={cloud.url}")
+    monkeypatch.setenv("NIMBLE_WATCH_PROJECT", "nim")
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(tmp_path / "ci"))
+    assert run([*nimble_watch(), "exec", "--phase", "install", "--", "true"]) == Outcome(0, b"", b"")
+    monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(tmp_path / "desk"))
+    assert b"1 new or newer session" in run([*nimble_watch(), "session", "pull"]).err
+    assert b"install" in run([*nimble_watch(), "session", "list"]).out
 
 
 # -- pre-authenticated requests ----------------------------------------------------------------------------------------
