@@ -38,10 +38,11 @@ def _explained(obstacle: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str
     changed = {**obstacle, **told}
     if isinstance(why := obstacle.get("unknown"), Mapping) and any(name in told for name in why):
         changed["unknown"] = {name: reason for name, reason in why.items() if name not in told}
-    if "fix" in told and not obstacle.get("suggested_fix") and obstacle.get("fix") != told["fix"]:
-        changed["suggested_fix"] = obstacle.get("fix")
-    if changed != obstacle or not obstacle.get("annotated"):
-        changed["annotated"] = stamp(milliseconds(float(said["time"])))
+    if "fix" in told:
+        if not obstacle.get("suggested_fix") and obstacle.get("fix") != told["fix"]:
+            changed["suggested_fix"] = obstacle.get("fix")
+        if changed != obstacle or not obstacle.get("annotated"):
+            changed["annotated"] = stamp(milliseconds(float(said["time"])))
     return changed
 
 

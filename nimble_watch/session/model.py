@@ -92,7 +92,7 @@ class Obstacle(Struct, kw_only=True):
     """One trouble through time.
 
     `timestamp` is when a watched one opened and when a hand-logged one was logged (its delay ends there).  `fix` is
-    what really helped once someone says so (`annotated` is when); until then it is our advice, which `suggested_fix`
+    what really helped once someone says so (at `annotated`); until then it is our advice, which `suggested_fix`
     keeps.  `helped_before` is what helped against its like, newest first.  `outcome`: standing, fixed, removed,
     superseded, withdrawn (it was not the session's), phase-ended, or logged.  `intervals` are the milliseconds in which
     it stood.  `root` is the id of the obstacle that caused this one.  `cost_impact_usd` is

@@ -89,6 +89,14 @@ def test_advice_that_did_help_is_told_from_advice(tmp_path: Path) -> None:
     assert [one.fix for one in store.what_helped(tmp_path, "image-auth")] == [ADVICE]
 
 
+def test_who_names_the_cause_alone_does_not_say_that_our_advice_helped(tmp_path: Path) -> None:
+    ended(tmp_path, "session-20260921-120000")
+    kept = say(tmp_path, "session-20260921-120000", "obs-1", root_cause="The key is of another organisation.")
+    assert (kept.obstacles[0].fix, kept.obstacles[0].annotated) == (ADVICE, None)
+    assert f"fix        {ADVICE}" in summary(kept)
+    assert store.what_helped(tmp_path, "image-auth") == []
+
+
 def test_what_others_and_people_say_counts_in_the_order_in_which_it_was_said(tmp_path: Path) -> None:
     name = "session-20260921-120000"
     begun(tmp_path, name)
@@ -118,7 +126,6 @@ def test_what_another_program_wrote_stays_to_the_digit(tmp_path: Path) -> None:
     assert '"session_total": 0.150' in written
     theirs, ours = json.loads(text), json.loads(written)
     assert (ours.pop("notes"), ours.pop("revision")) == (["Seen twice."], 2)
-    assert ours["obstacles"][0].pop("annotated")
     assert ours["obstacles"][0].pop("root_cause") == "A slow disk."
     assert ours == theirs
 
