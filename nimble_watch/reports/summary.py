@@ -218,7 +218,7 @@ def _advice(session: Session, view: View) -> Iterator[str]:
     if worst is None or (not any(_weight(worst)[1:3]) and session.result in ("success", None)):
         return
     lost = [clock(worst.time_delay_seconds)] if worst.time_delay_seconds else []
-    lost += [money(worst.cost_attributed_usd)] if worst.cost_attributed_usd else []
+    lost += [money(_cost(worst))] if _cost(worst) else []
     how = ", ".join(lost) or (f"in {worst.phase}" if worst.phase else "")
     yield cut(f"Largest cause: {worst.kind or worst.type or worst.id}" + (f" ({how})" if how else ""), view.width)
     advice = worst.fix or worst.suggested_fix
@@ -234,7 +234,13 @@ def _weight(obstacle: Obstacle) -> tuple[bool, Decimal, int, bool]:
     """Give how much an obstacle took; a plan that was too low stood in nobody's way, and what is terminal ended it."""
     stood = obstacle.type != COST_VARIANCE
     terminal = obstacle.verdict == "terminal"
-    return stood, obstacle.cost_attributed_usd or Decimal(0), obstacle.time_delay_seconds or 0, terminal
+    return stood, _cost(obstacle), obstacle.time_delay_seconds or 0, terminal
+
+
+def _cost(obstacle: Obstacle) -> Decimal:
+    """Give an obstacle's share of the cost; files of others know only what each held in all."""
+    shared = obstacle.cost_attributed_usd
+    return (obstacle.cost_impact_usd if shared is None else shared) or Decimal(0)
 
 
 def _billing(session: Session, view: View) -> Iterator[str]:

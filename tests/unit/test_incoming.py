@@ -13,8 +13,14 @@ import pytest
 from nimble_watch.observer.incoming import Heard, Incoming, Item, Message
 
 
-def _ignore(*, begun: bool) -> None:
-    """Take note of nothing."""
+class _Nowhere:
+    """A cursor that nobody follows."""
+
+    def mid_line(self, *, begun: bool) -> None:
+        """Take note of nothing."""
+
+    def child_ended(self) -> None:
+        """Take note of nothing."""
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -33,7 +39,7 @@ def in_order(control: list[bytes], output: list[bytes], count: int) -> list[str]
     os.write(write, b"".join(output))
     ours.sendall(b"".join(control))
     with ours, theirs:
-        Incoming(theirs.fileno(), read, items.put, _ignore).start()
+        Incoming(theirs.fileno(), read, items.put, _Nowhere()).start()
         found: list[str] = []
         while len(found) < count:
             item = items.get(timeout=10)

@@ -221,6 +221,8 @@ def test_the_largest_cause_is_what_cost_most_of_what_counts() -> None:
     )
     assert largest(costly, long, doubtful, plan, symptom) == "gpu-insufficient (9 s, $2.00)\n  do    Free one.\n"
     assert largest(long, doubtful, plan).startswith("image-pull-slow (15:00)\n")
+    guide = s.Obstacle(id="o6", type="image-pull", time_delay_seconds=1, cost_impact_usd=Decimal(3))
+    assert largest(costly, guide).startswith("image-pull (1 s, $3.00)\n")
     assert largest(plan).startswith("cost-variance ($50.00)\n")
 
 
