@@ -77,9 +77,11 @@ def _grouped(
     name: str, sessions: Sequence[Session], group: Callable[[Session, Obstacle], str], width: int
 ) -> Iterator[str]:
     """Give a line for each group: all of it, and its most frequent and its dearest kind."""
-    whole = tally(sessions, group)
+    whole = tally(sessions, lambda one, obstacle: one_line(group(one, obstacle)))
     kinds: dict[str, dict[str, Tally]] = defaultdict(dict)
-    for key, found in tally(sessions, lambda one, obstacle: f"{group(one, obstacle)}\n{kind_of(obstacle)}").items():
+    for key, found in tally(
+        sessions, lambda one, obstacle: f"{one_line(group(one, obstacle))}\n{kind_of(obstacle)}"
+    ).items():
         key_of_group, _, kind = key.partition("\n")
         kinds[key_of_group][kind] = found
     yield f"{name:<{_GROUP}} {'TIMES':>5} {'DELAY':>8} {'COST':>9}  {'MOST OFTEN':<19} DEAREST"

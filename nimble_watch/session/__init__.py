@@ -54,11 +54,12 @@ from nimble_watch.session.records import (
     waited,
 )
 from nimble_watch.session.scores import band, efficiency, is_counted, performance
-from nimble_watch.session.times import milliseconds, moment, new_uid, stamp, whole_seconds
+from nimble_watch.session.times import LAST_MS, milliseconds, moment, new_uid, stamp, whole_seconds
 from nimble_watch.session.variance import COST_VARIANCE, given_variance, percent_above
 
 __all__ = [
     "COST_VARIANCE",
+    "LAST_MS",
     "RESULTS",
     "SCHEMA",
     "Cause",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, the last one that a calendar has here."""
+
 
 def milliseconds(seconds: float) -> int:
     """Give epoch seconds as whole milliseconds."""
@@ -16,7 +19,7 @@ def stamp(epoch_ms: int) -> str:
 
 
 def moment(text: str | None) -> int | None:
-    """Give the milliseconds since the epoch of an ISO 8601 time (without a zone: UTC), or None if it is not one."""
+    """Give the milliseconds since the epoch of an ISO 8601 time (without a zone: UTC), from 1970 to 9999; else None."""
     if not text:
         return None
     try:
@@ -25,7 +28,8 @@ def moment(text: str | None) -> int | None:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return round(when.timestamp() * 1000)
+    epoch_ms = round(when.timestamp() * 1000)
+    return epoch_ms if 0 <= epoch_ms <= LAST_MS else None
 
 
 def whole_seconds(duration_ms: int) -> int:

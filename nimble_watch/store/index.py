@@ -131,7 +131,10 @@ class History:
             if entry is not None and entry.mark == mark:
                 return entry
         loaded = load(self._path(session_id))
-        entry = self._fresh[session_id] = _enter(session_id, mark, loaded)
+        try:
+            entry = self._fresh[session_id] = _enter(session_id, mark, loaded)
+        except (OverflowError, RecursionError):  # others' numbers have no end, nor do their objects
+            return None
         if loaded.session is not None and {loaded.session.state, loaded.session.result} & _UNSETTLED:
             self._unsettled.add(session_id)
         return entry

@@ -6,9 +6,8 @@ phases without times.  Each value that is set aside is named, and unknown from t
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from nimble_watch.session import Costs, Session, efficiency, moment, performance, say_why
+from nimble_watch.store.limits import set_aside
 
 _FULL = 100
 
@@ -19,13 +18,9 @@ def settle(session: Session, problems: list[str]) -> None:
         text = getattr(session, name)
         if text is not None and moment(text) is None:
             problems.append(f"{name}: {text!r} is not a time")
+    set_aside(session, problems)
     session.start_ms = session.start_ms if session.start_ms is not None else moment(session.start_time)
     session.end_ms = session.end_ms if session.end_ms is not None else moment(session.end_time)
-    _no_negative(session.performance, "total_duration", "performance", problems)
-    for at, obstacle in enumerate(session.obstacles):
-        _no_negative(obstacle, "time_delay_seconds", f"obstacles[{at}]", problems)
-    for name, phase in session.phases.items():
-        _no_negative(phase, "duration", f"phases.{name}", problems)
     if session.schema is None:
         _no_zero(session.costs)
     score = session.performance.efficiency_score
@@ -34,13 +29,6 @@ def settle(session: Session, problems: list[str]) -> None:
         _score(session)
     if session.schema is None:
         say_why(session, always="the file does not say")
-
-
-def _no_negative(part: Struct, name: str, where: str, problems: list[str]) -> None:
-    value = getattr(part, name)
-    if value is not None and value < 0:
-        problems.append(f"{where}.{name}: {value} is negative")
-        setattr(part, name, None)
 
 
 def _no_zero(costs: Costs) -> None:
