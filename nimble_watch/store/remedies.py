@@ -16,7 +16,9 @@ from nimble_watch.session import Obstacle, Remedy, Session, stamp
 from nimble_watch.store.files import StoreError
 from nimble_watch.store.history import load, session_ids, session_path
 
-_FILES, _BYTES, _SECONDS, _MOST = 300, 4 << 20, 0.5, 3
+_FILES, _BYTES, _SECONDS, _MOST = 300, 4 << 20, 0.25, 3
+_AT_LEAST = 20
+"""Files that are read however slow the machine is just then."""
 _SAID = re.compile(rb'"annotated"\s*:\s*"|"source"\s*:\s*(?:"logged"|"foreign"|null)')
 _BY_HAND = ("logged", "foreign", None)
 """Where an obstacle is from whose fix is somebody's word already: our own advice proves nothing."""
@@ -47,8 +49,8 @@ def _remedy(session: Session, fix: str, root_cause: str | None) -> Remedy:
 def _sessions(folder: Path, kind: str) -> Iterator[Session]:
     """Read the newest sessions that name the kind; the others are not decoded."""
     until, word = time.monotonic() + _SECONDS, kind.encode()
-    for session_id in session_ids(folder)[:_FILES]:
-        if time.monotonic() > until:
+    for number, session_id in enumerate(session_ids(folder)[:_FILES]):
+        if number >= _AT_LEAST and time.monotonic() > until:
             return
         path = session_path(folder, session_id)
         if _names(path, word) and (session := load(path).session) is not None:
