@@ -21,7 +21,7 @@ import time
 JOURNALS = ".journal"
 _SILENCE = 24 * 3600.0  # a session that a shell left open ends after a day in which nobody wrote to it
 _TRIES = 100
-_ROOM = 16_384  # bytes that a disk must have left for a session; one that fills up later is another matter
+_ROOM = 65_536  # bytes that a disk must have left: given back at the end, and enough for that of a short session
 _SHAPE = "session-99999999-999999"
 
 

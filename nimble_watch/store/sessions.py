@@ -92,13 +92,17 @@ def keep_reserve(folder: Path, session_id: str) -> None:
         finally:
             os.close(fd)
     if written < _RESERVED:  # there is not even so much: leave it to those who need it
-        use_reserve(folder, session_id)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def use_reserve(folder: Path, session_id: str) -> None:
-    """Give the reserve back to the disk: now is the end for which it was kept."""
+    """Give the reserve back to the disk: now is the end for which it was kept; so was the room that the lock took."""
+    journals = journal_folder(folder, session_id)
     with contextlib.suppress(OSError):
-        (journal_folder(folder, session_id) / _RESERVE).unlink(missing_ok=True)
+        (journals / _RESERVE).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        os.truncate(journals / LOCK, 0)
 
 
 def restore(folder: Path, session_id: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.process.conftest import ours
 from tests.process.deaths import (
     child_of,
     ended,
@@ -74,10 +75,11 @@ def test_a_disk_on_which_only_empty_files_can_be_made_sends_the_session_elsewher
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with small_disk(tmp_path / "disk") as disk:
         sessions = disk / "sessions"
-        assert run(phase("true", options=("-q", "--sessions", str(sessions)))).status == 0
-        ended(sessions)  # whose journals would otherwise go, and leave room, after the disk was filled
+        monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(sessions))
+        assert run(phase("true", options=("-q",))).status == 0
+        until(lambda: not ours(sessions), "the end of who still holds files of the first session")
         fill(disk)
-        done = run(phase(*FAILS, options=("--sessions", str(sessions))))
+        done = run(phase(*FAILS))
         left = [path.name for path in (sessions / ".journal").iterdir() if path.name.startswith((".lock", "session"))]
     assert (done.status, done.out, left) == (3, b"out\n", [])
     (warning,) = warnings(done)
@@ -86,6 +88,24 @@ def test_a_disk_on_which_only_empty_files_can_be_made_sends_the_session_elsewher
     session = ended(elsewhere)
     assert session["result"] == "failure"
     assert f"nimble-watch: recorded as {session['session_id']} in {elsewhere}\n" in done.err.decode()
+
+
+def test_a_disk_with_room_for_the_beginning_only_keeps_the_session_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of case 47: what the beginning had taken to see that there is room is enough for the end."""
+    with small_disk(tmp_path / "disk") as disk:
+        sessions, last = disk / "sessions", disk / "last"
+        monkeypatch.setenv("NIMBLE_WATCH_SESSIONS", str(sessions))
+        assert run(phase("true", options=("-q",))).status == 0
+        until(lambda: not ours(sessions), "the end of who still holds files of the first session")
+        last.write_bytes(bytes(65_536))
+        fill(disk)
+        last.unlink()
+        done = run(phase(*FAILS))
+        until(lambda: not open_in(sessions), "the session's end")
+        results = [one["result"] for one in sessions_in(sessions)]
+    assert (done.status, done.out, results) == (3, b"out\n", ["success", "failure"])
 
 
 def test_a_read_only_disk_sends_the_session_elsewhere_and_says_where(
