@@ -104,8 +104,8 @@ def test_a_disk_with_room_for_the_beginning_only_keeps_the_session_all_the_same(
         last.unlink()
         done = run(phase(*FAILS))
         until(lambda: not open_in(sessions), "the session's end")
-        results = [one["result"] for one in sessions_in(sessions)]
-    assert (done.status, done.out, results) == (3, b"out\n", ["success", "failure"])
+        results = {one["result"] for one in sessions_in(sessions)}
+    assert (done.status, done.out, results) == (3, b"out\n", {"success", "failure"})
 
 
 def test_a_read_only_disk_sends_the_session_elsewhere_and_says_where(
