@@ -14,13 +14,13 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
-from nimble_watch.imports.sources import (
+from nimble_watch.imports.texts import (
     LARGEST,
     SWELLS,
     Found,
     Stream,
     Trouble,
-    in_stream,
+    in_member,
     is_archive,
     may_be_session,
     newest_first,
@@ -63,7 +63,7 @@ def in_zip(where: str, stream: Stream) -> Iterator[Found | Trouble]:
                     with archive.open(entry) as member:
                         content = member.read(LARGEST + 1)
                     read += len(content)
-                    yield from in_stream(at, io.BytesIO(content), nested=True)
+                    yield from in_member(at, io.BytesIO(content))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         yield Trouble(where, f"cannot be read as a zip file: {error}")
 
@@ -79,7 +79,7 @@ def in_tar(where: str, stream: Stream) -> Iterator[Found | Trouble]:
                 if wrong := _refused(entry.name, link=entry.issym() or entry.islnk()):
                     yield Trouble(at, wrong)
                 elif (member := archive.extractfile(entry)) is not None:
-                    yield from in_stream(at, io.BytesIO(member.read(LARGEST + 1)), nested=True)
+                    yield from in_member(at, io.BytesIO(member.read(LARGEST + 1)))
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         yield Trouble(where, f"cannot be read as a tar file: {error}")
     except _SwollenError:

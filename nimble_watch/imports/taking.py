@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from nimble_watch.cleaning import clean_document
-from nimble_watch.imports.sources import Found, Trouble
+from nimble_watch.imports.texts import Found, Trouble
 from nimble_watch.reports.summary import summary
 from nimble_watch.session import Session, encode_documents, moment, uid_of
 from nimble_watch.store import (
