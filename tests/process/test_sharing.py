@@ -172,6 +172,16 @@ def test_a_ci_machine_that_was_killed_is_known_by_the_marker_of_its_beginning(st
     assert (listed["state"], listed["operation"]) == ("open", "sleep")
 
 
+def test_a_session_whose_observer_was_killed_is_sent_by_whoever_closes_it(store: Path, sessions: Path) -> None:
+    ci = start([*nimble_watch(), "exec", "--", "sleep", "60"])
+    until(lambda: keys(store), "the marker's arrival")
+    (observer,) = [process for process in ours(sessions) if "observe" in process.cmdline()]
+    observer.kill()
+    ci.terminate()
+    end(ci)
+    until(lambda: [key for key in keys(store) if ".r1-" in key], "the session's arrival")
+
+
 def test_what_a_later_command_ends_for_a_killed_one_is_sent_with_the_next_push(store: Path, sessions: Path) -> None:
     session(sessions, "init")
     session(sessions, "init")
