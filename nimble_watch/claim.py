@@ -8,6 +8,8 @@ winner, so two commands in the same second get two sessions.  The file `lock` in
 - there, but held by nobody: its owner died; `abandoned` names such sessions, for somebody to close them;
 - not there: left open for the next command (`session init`, `--leave-open`).
 
+The file `phases` says that a phase ran in it, the file `shell` whose it is: while that shell lives, others let it be.
+
 An inner command (NIMBLE_WATCH_SESSION and NIMBLE_WATCH_DEPTH are set by the outer one) joins whatever the lock says:
 the outer one holds it.  Standard library only, and only its cheap parts: this runs on the way to the child.
 """
@@ -69,8 +71,9 @@ def claim(
 ) -> Claim:
     """Join the open session, or make one of our own.
 
-    `fresh` (for `run`) joins only a session that has no phases yet.  Never raises: where nothing can be written the
-    claim falls back to a folder of ours among the temporary files, and says so in its `warning`.
+    `fresh` (for `run`) joins only a session that has no phases yet, or that the environment names.  Never raises: where
+    nothing can be written the claim falls back to a folder of ours among the temporary files, and says so in its
+    `warning`.
     """
     instead = _fallback()
     homeless = directory == instead and not os.path.isabs(os.path.expanduser("~"))
@@ -112,8 +115,21 @@ def release(held: Claim) -> None:
 
 def mark_phases(held: Claim) -> None:
     """Note that at least one phase ran, so that a later `run` starts a session of its own."""
+    _note(held, "phases", b"")
+
+
+def mark_shell(held: Claim, environ: dict[bytes, bytes]) -> None:
+    """Note the shell whose session it is, which `init_session` names: until it ends, no other shell ends it."""
+    shell = environ.get(b"NIMBLE_WATCH_SHELL", b"")
+    if shell.isdigit():
+        _note(held, "shell", shell)
+
+
+def _note(held: Claim, name: str, content: bytes) -> None:
     try:
-        os.close(os.open(os.path.join(held.journal, "phases"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        noted = os.open(os.path.join(held.journal, name), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        os.write(noted, content)
+        os.close(noted)
     except OSError:
         return
 
@@ -128,12 +144,26 @@ def abandoned(directory: str, *, now: float, but: str | None = None) -> list[str
 
 
 def in_the_way(directory: str, held: Claim) -> list[str]:
-    """Name the sessions left open that `run` replaces by its own: they are ended."""
+    """Name the sessions left open that `run` and `session init` replace by their own: they are ended."""
     return [
         name
         for name in _open_sessions(directory)
-        if name != held.session and not held.joined and _locked(directory, name) == "free"
+        if name != held.session
+        and not held.joined
+        and _locked(directory, name) == "free"
+        and not _anothers(directory, name)
     ]
+
+
+def _anothers(directory: str, session: str) -> bool:
+    """Tell whether a session is that of a shell that lives and is not the one that calls us."""
+    try:
+        with open(os.path.join(journal_folder(directory, session), "shell"), "rb") as noted:
+            shell = noted.read(20)
+        os.kill(int(shell), 0)
+    except (OSError, ValueError, OverflowError):
+        return False
+    return shell != os.environb.get(b"NIMBLE_WATCH_SHELL")
 
 
 def _fallback() -> str:
@@ -151,6 +181,7 @@ def _join(directory: str, environ: dict[bytes, bytes], *, now: float, fresh: boo
     named = os.fsdecode(environ.get(b"NIMBLE_WATCH_SESSION", b""))
     inner = bool(environ.get(b"NIMBLE_WATCH_DEPTH"))
     if named and is_session_id(named) and os.path.isdir(journal_folder(directory, named)):
+        fresh = False
         if inner:
             return Claim(directory, named, joined=True, lock=None, warning="")
     else:

@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
-from nimble_watch.claim import JOURNALS, Claim, in_the_way, make, release, sessions_directory
+from nimble_watch.claim import JOURNALS, Claim, in_the_way, make, mark_phases, mark_shell, release, sessions_directory
 from nimble_watch.cleaning import FIELD_LIMIT, clean, clean_lines, learn_secrets
 from nimble_watch.cli._ended import share_later, share_now
 from nimble_watch.errors import UsageError, closest
@@ -164,6 +164,7 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
     now = time.time()
     with storing("begin a session in", folder):
         held = make(str(folder), now=now)
+    mark_shell(held, dict(os.environb))
     session_id = held.session or ""
     record = session_started(
         session_id=session_id,
@@ -185,10 +186,15 @@ def _begin(folder: Path, operation: str, environment: str | None) -> Session:
 
 def _open_session(folder: Path) -> str | None:
     """Give the session that a script means: the one of its environment if it is open, else the current one."""
-    for session_id in (os.environ.get("NIMBLE_WATCH_SESSION", ""), current_id(folder) or ""):
-        if session_id and is_open(folder, session_id):
-            return session_id
-    return None
+    named = os.environ.get("NIMBLE_WATCH_SESSION", "")
+    if named and is_open(folder, named):
+        return named
+    session_id = current_id(folder)
+    if session_id is None or not is_open(folder, session_id):
+        return None
+    if named:
+        _warn(f"{clean(named, limit=40)}, which NIMBLE_WATCH_SESSION names, is not open: this goes to {session_id}")
+    return session_id
 
 
 def _joined(folder: Path) -> str:
@@ -229,6 +235,7 @@ def start_phase(told: Told) -> int:
     """Record that a phase began; without a session one is begun."""
     (phase,) = _words(told, "start-phase", least=1, most=1)
     session_id = _joined(told.folder)
+    mark_phases(Claim(str(told.folder), session_id, joined=True, lock=None, warning=""))
     _record(told.folder, session_id, phase_started(clean(phase, limit=200), time=time.time()))
     return 0
 

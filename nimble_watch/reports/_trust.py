@@ -36,7 +36,7 @@ def trust(session: Session, sessions: Sequence[Session], *, width: int) -> Itera
     missing = ", ".join(name for name, value in about.items() if value == "unknown")
     yield f"{session.session_id} against those like it ({words}{f'; {missing} unknown' if missing else ''}):"
     if len(usual) < LEAST:
-        yield f"- no verdict: {len(usual)} of the {LEAST} successful sessions like it that one needs are there"
+        yield f"- no verdict yet: it takes {LEAST} successful sessions like it; so far {len(usual) or 'none'}"
         yield from _unlike(session, sessions, like)
     else:
         compared = rows(session, usual)

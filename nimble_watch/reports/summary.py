@@ -23,6 +23,12 @@ from nimble_watch.session import (
 )
 
 _MOST_OBSTACLES = 20
+_OUTCOMES = {
+    "phase-ended": "until the phase ended",
+    "removed": "until it was removed",
+    "standing": "still standing",
+    "superseded": "until it was replaced",
+}
 _A_SECOND_MS = 1_000
 _OLDER_MS = 5_000  # trouble that much older than the obstacle began before the phase, and is told as such
 
@@ -133,8 +139,11 @@ def _obstacles(session: Session, view: View) -> Iterator[str]:
     figures = session.performance
     count = len(session.obstacles)
     delay = "" if figures.total_obstacle_time is None else f", {clock(figures.total_obstacle_time)} of delay"
+    told = sum(obstacle.time_delay_seconds or 0 for obstacle in session.obstacles if is_counted(obstacle))
+    if figures.total_duration is not None and figures.total_obstacle_time == figures.total_duration < told:
+        delay += f" (the whole session; {clock(told)} were told)"
     aside = "" if counted(session) == count else f" (and {count - counted(session)} not counted)"
-    yield f"Obstacles: {counted(session)}{delay}{aside}"
+    yield from within(f"Obstacles: {counted(session)}{delay}{aside}", view.width)
     for number, obstacle in enumerate(session.obstacles[:_MOST_OBSTACLES], 1):
         yield from _obstacle(number, obstacle, view)
     if count > _MOST_OBSTACLES:
@@ -143,7 +152,7 @@ def _obstacles(session: Session, view: View) -> Iterator[str]:
 
 def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
     kind = obstacle.kind or obstacle.type or "unknown kind"
-    subject = f", {obstacle.subject}" if obstacle.subject else ""
+    subject = f", {obstacle.subject}" if obstacle.subject not in (None, "", f"phase {obstacle.phase}") else ""
     repeated = f" ({obstacle.count} times)" if obstacle.count > 1 else ""
     yield cut(f"  {number}. {kind} in {obstacle.phase or 'an unknown phase'}{subject}{repeated}", view.width)
     for label, text in (
@@ -162,7 +171,7 @@ def _obstacle(number: int, obstacle: Obstacle, view: View) -> Iterator[str]:
     opened = obstacle.intervals[0][0] if obstacle.intervals else None
     older = obstacle.since_ms is not None and opened is not None and obstacle.since_ms < opened - _OLDER_MS
     since = f", since {when(obstacle.since_ms)}" if older else ""
-    outcome = "" if obstacle.outcome in (None, "logged") else f", {obstacle.outcome}"
+    outcome = "" if obstacle.outcome in (None, "logged") else f", {_OUTCOMES.get(obstacle.outcome, obstacle.outcome)}"
     yield from paragraph("impact", f"{delay}, {cost}{outcome}{since}", width=view.width, indent=5)
     if not is_counted(obstacle):
         yield "     not counted: a symptom of another, or perhaps not this session's"
@@ -187,8 +196,14 @@ def _score(session: Session, view: View) -> Iterator[str]:
     else:
         word, causes = band(score)
         # what fails at once meets no obstacle for long, and is no smooth execution all the same
-        how = f"  {word} ({causes[:1].lower()}{causes[1:]})" if session.result in (None, "success") else ""
+        how = f"  {word} ({causes[:1].lower()}{causes[1:]})" if _went_well(session) else ""
         yield f"Efficiency: {percent(score)}{how}"
+
+
+def _went_well(session: Session) -> bool:
+    """Tell whether nothing failed, or nothing has so far."""
+    results = [session.result] if session.result else [phase.result for phase in session.phases.values()]
+    return all(result in (None, "success", "skip") for result in results)
 
 
 def _money(session: Session, view: View) -> Iterator[str]:

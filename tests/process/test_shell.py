@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -244,6 +245,12 @@ def test_a_limit_that_was_reached_and_a_command_that_failed_are_logged_and_their
     assert bad["description"] == "a bad thing failed with exit code 7"
 
 
+def test_a_limit_without_a_command_is_misspelt_and_ends_no_strict_script(repository: Repository) -> None:
+    done = repository.bash("set -eu; with_timeout_and_obstacle_tracking 5 waiting verify || echo $?")
+    assert done.stdout == "2\n"
+    assert "takes SECONDS WHAT PHASE COMMAND...; got 3 words" in done.stderr
+
+
 def test_a_cluster_that_does_not_answer_is_logged(repository: Repository) -> None:
     done = repository.bash("kubectl() { return 1; }; check_kubectl_connection", status=1)
     assert done.stdout == ""
@@ -318,3 +325,55 @@ def test_make_runs_scripts_as_phases_and_leaves_recipes_of_the_user_s_alone(repo
     assert list(repository.current()["phases"]) == ["discover", "prereqs", "install", "verify", "cleanup"]
     assert "nimble-watch run" in repository.run("make", "-n", "all").stdout
     assert len(list(repository.sessions.glob("session-*.json"))) == 2
+
+
+SHELL = """
+source scripts/_lib.sh
+init_session {name} >/dev/null
+echo begun
+read -r
+log_obstacle {name} b c d e
+end_session
+"""
+
+
+def test_two_shells_at_once_keep_their_sessions_apart(repository: Repository) -> None:
+    """Neither the other's `init_session` nor a workflow beside it ends a session whose shell lives."""
+    shells = []
+    for name in ("first", "second"):
+        shells.append(
+            subprocess.Popen(
+                ["bash", "-c", SHELL.format(name=name)],
+                cwd=repository.folder,
+                env=repository.environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        assert shells[-1].stdout is not None
+        assert shells[-1].stdout.readline() == "begun\n"
+    for shell in shells:
+        assert "ended: success" in shell.communicate("\n", timeout=60)[0]
+    found = [json.loads(path.read_text()) for path in repository.sessions.glob("session-*.json")]
+    assert sorted((one["operation"], [obstacle["phase"] for obstacle in one["obstacles"]]) for one in found) == [
+        ("first", ["first"]),
+        ("second", ["second"]),
+    ]
+
+
+def test_the_session_of_a_shell_that_is_gone_is_ended_by_the_next_init(repository: Repository) -> None:
+    first = repository.bash("init_session gone; start_phase install").stdout.split()[1]
+    repository.bash("init_session next")
+    assert json.loads((repository.sessions / f"{first}.json").read_text())["state"] == "ended"
+
+
+def test_a_workflow_does_not_go_on_with_what_a_dead_script_left_but_with_what_a_shell_names(
+    repository: Repository,
+) -> None:
+    repository.bash("init_session dying; start_phase half; kill -9 $$", status=-9)
+    repository.run("make", "all", NIMBLE_WATCH_PHASES="discover")
+    assert repository.current()["operation"] == "complete-workflow"
+    script = "init_session mine; start_phase before; end_phase before; make all; end_session"
+    repository.bash(script, NIMBLE_WATCH_PHASES="discover")
+    assert list(repository.current()["phases"]) == ["before", "discover"]

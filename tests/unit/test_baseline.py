@@ -113,7 +113,7 @@ def test_a_phase_that_failed_is_not_called_faster_for_ending_early() -> None:
 def test_what_is_not_like_it_is_not_compared_with_it(unlike: dict[str, str]) -> None:
     others = [_session(number, **unlike) for number in range(9, -1, -1)]  # type: ignore[arg-type]
     assert alike(_session(20), others) == []
-    assert "no verdict: 0 of the 5" in _shown(_session(20), others)
+    assert "no verdict yet: it takes 5 successful sessions like it; so far none" in _shown(_session(20), others)
 
 
 def test_what_others_differ_in_is_named() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pkgutil
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -153,6 +154,32 @@ def test_only_a_session_that_went_well_is_called_smooth() -> None:
     assert "Efficiency: 100.0%  Excellent (" in shown("summary", one)
     one.result = "failure"
     assert "Efficiency: 100.0%\n" in shown("summary", one)
+
+
+def test_an_open_session_in_which_a_phase_failed_is_not_called_smooth() -> None:
+    records = [
+        s.session_started(session_id="session-x", uid="u", operation="verify", environment="dev", start_time=1000.0),
+        s.phase_started("verify", time=1000.0),
+        s.phase_ended("verify", result="failure", exit=3, time=1001.0),
+    ]
+    one = s.fold([{**record, "seq": at} for at, record in enumerate(records, 1)], "session-x")
+    assert one.state == "open"
+    assert re.search(r"^Efficiency: 100\.0%$", shown("summary", one), re.MULTILINE)
+
+
+def test_delays_that_were_told_beyond_the_session_s_own_time_are_said_to_be_so() -> None:
+    one = session("session-x", "verify", 1, delay=1, cost=None, count=2)
+    one.obstacles = [s.Obstacle(id=f"obs-{delay}", phase="verify", time_delay_seconds=delay) for delay in (45, 300)]
+    assert "\nObstacles: 2, 1 s of delay (the whole session; 5:45 were told)\n" in shown("summary", one)
+
+
+def test_a_phase_that_failed_is_named_once_and_its_obstacle_s_end_in_words() -> None:
+    one = session("session-x", "verify", 9, delay=0, cost=None, count=1)
+    failed = s.Obstacle(id="obs-1", kind="phase-failed", phase="verify", subject="phase verify", outcome="phase-ended")
+    one.obstacles = [failed]
+    told = shown("summary", one)
+    assert "\n  1. phase-failed in verify\n" in told
+    assert "cost unknown, until the phase ended\n" in told
 
 
 def test_a_summary_says_whose_words_are_quoted() -> None:

@@ -2,7 +2,7 @@
 #
 # nimble-watch for bash: source this file and call its functions.
 #
-#   init_session [OPERATION]       begin a session; what is told from here on belongs to it
+#   init_session [OPERATION]       begin a session; what is told from here on belongs to it, and other shells leave it be
 #   start_phase PHASE              end_phase PHASE [STATUS]
 #   log_obstacle PHASE TYPE DESCRIPTION ROOT_CAUSE FIX [DELAY_SECONDS [COST_USD]]
 #   track_session_costs ESTIMATED_HOURLY ACTUAL_HOURLY
@@ -33,7 +33,7 @@ _nimble_watch_tell() {
 init_session() {
     local id
     _nimble_watch_there || return 0
-    id=$("${NIMBLE_WATCH:-nimble-watch}" session init "$@" </dev/null) || return 0
+    id=$(NIMBLE_WATCH_SHELL=$$ "${NIMBLE_WATCH:-nimble-watch}" session init "$@" </dev/null) || return 0
     export NIMBLE_WATCH_SESSION="$id"
     printf 'began %s\n' "$id"
 }
@@ -93,6 +93,10 @@ check_kubectl_connection() {
 }
 
 with_timeout_and_obstacle_tracking() {
+    if [[ $# -lt 4 ]]; then
+        printf 'with_timeout_and_obstacle_tracking takes SECONDS WHAT PHASE COMMAND...; got %d words\n' $# >&2
+        return 2
+    fi
     local limit="$1" what="$2" phase="$3" limiter=timeout began duration status=0 IFS=' '
     shift 3
     if ! command -v timeout >/dev/null 2>&1; then
