@@ -156,11 +156,12 @@ setup: $(stamp) ## the project's own Python packages in .venv, each one checked 
 cluster-built: $(stamp) ## the embedded cluster's program: built the first time, and whenever its sources have changed
 	@$(tools)/python tests/cluster/build.py >/dev/null
 
+# Two processes (tests/side_by_side.py); PYTEST_ARGS='-n 0' leaves it at one.
 test: cluster-built ## all tests but the slow ones
-	$(tools)/python -m pytest $(PYTEST_ARGS)
+	$(tools)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 test-all: cluster-built ## all tests
-	$(tools)/python -m pytest -m "" $(PYTEST_ARGS)
+	$(tools)/python -m pytest -n 2 -m "" $(PYTEST_ARGS)
 
 bench: cluster-built ## measure (BRIEF=yes: fewer rounds; BENCH=NAME: one of them)
 	BRIEF="$(BRIEF)" $(tools)/python -m tests.bench $(BENCH)

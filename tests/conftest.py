@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.harness import Cluster
 from tests.permissions import excuses, not_tested
+from tests.side_by_side import scheduler as pytest_xdist_make_scheduler  # noqa: F401  pytest finds it by its name
 
 REQUIRE_ALL = "NIMBLE_WATCH_REQUIRE_ALL"
 _KEPT = (REQUIRE_ALL, "NIMBLE_WATCH_CACHE", "NIMBLE_WATCH_TEST_")
