@@ -28,6 +28,8 @@ def _home_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     cache = before.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     for name in [name for name in before if _OURS.match(name) and not name.startswith(_KEPT)]:
         del os.environ[name]
+    for name in ("COLUMNS", "LINES"):  # what a terminal says of itself goes before: curses would never see a resize
+        os.environ.pop(name, None)
     os.environ["HOME"] = str(home)
     os.environ["XDG_CACHE_HOME"] = cache  # the built cluster binary is shared by all runs
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
