@@ -156,9 +156,13 @@ class Trouble(Struct, frozen=True):
 
 
 def troubles(state: ClusterState, subject: Ref) -> Iterator[tuple[Pod, Trouble]]:
-    """Give the failing pulls of a pod, one per container at most; a pull under way again still counts as failing."""
+    """Give the failing pulls of a pod, one per container at most; a pull under way again still counts as failing.
+
+    A kubelet's event may come before the pod as it was bound, which then is on its way: till then nobody could say what
+    it holds.
+    """
     pod = live(state, subject)
-    if pod is None:
+    if pod is None or not pod.spec.node_name:
         return
     for part in parts(pod):
         if part.status is not None and (part.running_since is not None or part.death is not None):

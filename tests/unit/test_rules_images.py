@@ -31,10 +31,11 @@ UNAUTHORIZED_CRIO = (
     "username/password: unauthorized: authentication required"
 )
 MISSING = "Unable to retrieve some image pull secrets (ngc-secret); attempting to pull the image may not succeed."
+BOUND = {"nodeName": "10.0.10.4"}
 
 
 def _pod(world: World, image: str = IMAGE, **spec: Any) -> Ref:
-    return world.put("Pod", "nim", spec={"containers": [container(image=image)], **spec}, status=pending())
+    return world.put("Pod", "nim", spec={**BOUND, "containers": [container(image=image)], **spec}, status=pending())
 
 
 @pytest.mark.parametrize("text", [ABSENT, ABSENT_CRIO], ids=["containerd", "cri-o"])
@@ -50,6 +51,16 @@ def test_a_missing_image_is_told_at_the_first_attempt_and_terminal_at_the_second
     assert (second.verdict, second.since, second.deadline) == (Verdict.TERMINAL, T0 + 1, None)
 
 
+def test_what_a_kubelet_says_of_a_pod_waits_for_the_pod_as_it_was_bound() -> None:
+    """Events come by another watch, and may be quicker: told then, it would be without what the pod's node costs."""
+    world = World()
+    pod = _pod(world, nodeName="")
+    world.say(pod, "Failed", ABSENT, container="nim")
+    assert world.kinds(pod) == {}
+    assert _pod(world) == pod
+    assert world.kinds(pod) == {"image-not-found": Verdict.GRACE}
+
+
 def test_a_digest_that_does_not_exist_is_terminal_at_once() -> None:
     world = World()
     pod = _pod(world, "nvcr.io/nim/llm@sha256:" + "0" * 64)
@@ -60,7 +71,7 @@ def test_a_digest_that_does_not_exist_is_terminal_at_once() -> None:
 def test_the_status_tells_a_missing_image_where_the_event_was_lost() -> None:
     world = World()
     text = f'Back-off pulling image "{IMAGE}": ErrImagePull: ' + ABSENT.partition(": ")[2]
-    pod = world.put("Pod", "nim", spec={"containers": [container()]}, status=pending("ImagePullBackOff", text))
+    pod = world.put("Pod", "nim", spec={**BOUND, "containers": [container()]}, status=pending("ImagePullBackOff", text))
     assert world.kinds(pod) == {"image-not-found": Verdict.GRACE}
 
 
@@ -82,14 +93,14 @@ def test_an_image_that_was_pulled_after_all_is_not_missing() -> None:
 
 def test_a_running_container_has_no_trouble_with_its_image() -> None:
     world = World()
-    pod = world.put("Pod", "nim", spec={"containers": [container()]}, status=running())
+    pod = world.put("Pod", "nim", spec={**BOUND, "containers": [container()]}, status=running())
     world.say(pod, "Failed", ABSENT, at=T0 + 1, container="nim", count=3)
     assert world.kinds(pod) == {}
 
 
 def test_a_pod_that_is_being_deleted_is_not_judged() -> None:
     world = World()
-    pod = world.put("Pod", "nim", spec={"containers": [container()]}, status=pending(), deleting=True)
+    pod = world.put("Pod", "nim", spec={**BOUND, "containers": [container()]}, status=pending(), deleting=True)
     world.say(pod, "Failed", ABSENT, container="nim", count=3)
     assert world.kinds(pod) == {}
 
@@ -97,7 +108,7 @@ def test_a_pod_that_is_being_deleted_is_not_judged() -> None:
 def test_a_pod_of_an_older_revision_is_left_to_the_roll_out() -> None:
     world = World()
     old, _ = owned(world, revisions=(1, 2))
-    pod = world.put("Pod", "nim", owner=old, spec={"containers": [container()]}, status=pending())
+    pod = world.put("Pod", "nim", owner=old, spec={**BOUND, "containers": [container()]}, status=pending())
     world.say(pod, "Failed", ABSENT, container="nim", count=3)
     assert world.kinds(pod) == {"image-not-found": Verdict.RECOVERS}
 
@@ -106,7 +117,7 @@ def test_one_pod_of_a_cron_job_proves_nothing() -> None:
     world = World()
     cron = Ref("CronJob", "nim", "nightly", "cron")
     job = world.put("Job", "nightly-1", owner=cron)
-    pod = world.put("Pod", "nim", owner=job, spec={"containers": [container()]}, status=pending())
+    pod = world.put("Pod", "nim", owner=job, spec={**BOUND, "containers": [container()]}, status=pending())
     world.say(pod, "Failed", ABSENT, container="nim", count=3)
     assert world.kinds(pod) == {"image-not-found": Verdict.GRACE}
 
@@ -114,7 +125,7 @@ def test_one_pod_of_a_cron_job_proves_nothing() -> None:
 def test_a_sibling_that_is_ready_keeps_the_verdict_open() -> None:
     world = World()
     (replicas,) = owned(world, ready=1)
-    pod = world.put("Pod", "nim", owner=replicas, spec={"containers": [container()]}, status=pending())
+    pod = world.put("Pod", "nim", owner=replicas, spec={**BOUND, "containers": [container()]}, status=pending())
     world.say(pod, "Failed", ABSENT, container="nim", count=3)
     assert world.kinds(pod) == {"image-not-found": Verdict.GRACE}
 
@@ -157,7 +168,9 @@ def test_a_refused_image_is_terminal_at_the_second_attempt(text: str) -> None:
 def test_a_login_that_pulled_something_else_is_not_blamed() -> None:
     world = World()
     spec: Any = {"imagePullSecrets": [{"name": "ngc-secret"}]}
-    world.put("Pod", "other", spec={"containers": [container(image="nvcr.io/nim/other:1")], **spec}, status=running())
+    world.put(
+        "Pod", "other", spec={**BOUND, "containers": [container(image="nvcr.io/nim/other:1")], **spec}, status=running()
+    )
     pod = _pod(world, **spec)
     world.say(pod, "Failed", FORBIDDEN, container="nim", count=2)
     (finding,) = world.ask("image-auth", pod)
@@ -187,7 +200,7 @@ def test_a_missing_pull_secret_is_the_cause_of_the_refusal() -> None:
 
 def test_a_refusal_is_not_told_before_the_events_are_listed_that_may_tell_of_a_missing_secret() -> None:
     world = World(but="Event")
-    spec = {"containers": [container(image=IMAGE)]}
+    spec = {**BOUND, "containers": [container(image=IMAGE)]}
     pod = world.put("Pod", "nim", spec=spec, status=pending("ErrImagePull", FORBIDDEN))
     assert world.kinds(pod, T0 + 50) == {}
     assert world.again("image-auth", pod, T0 + 50) == [60.0]
@@ -199,7 +212,7 @@ def test_a_refusal_is_not_told_before_the_events_are_listed_that_may_tell_of_a_m
 
 def test_a_missing_pull_secret_of_a_public_image_is_no_trouble() -> None:
     world = World()
-    pod = world.put("Pod", "nim", spec={"containers": [container()]}, status=running())
+    pod = world.put("Pod", "nim", spec={**BOUND, "containers": [container()]}, status=running())
     world.say(pod, "FailedToRetrieveImagePullSecret", MISSING)
     assert world.kinds(pod) == {}
 
@@ -240,6 +253,6 @@ def test_a_pull_that_ended_is_not_slow_any_more() -> None:
 
 def test_a_pull_whose_end_was_lost_is_over_once_the_container_runs() -> None:
     world = World()
-    pod = world.put("Pod", "nim", spec={"containers": [container()]}, status=running())
+    pod = world.put("Pod", "nim", spec={**BOUND, "containers": [container()]}, status=running())
     world.say(pod, "Pulling", f'Pulling image "{IMAGE}"', at=T0 + 1, container="nim")
     assert world.kinds(pod, T0 + 50) == {}
