@@ -21,6 +21,7 @@ import urllib3
 import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException, load_incluster_config
+from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from nimble_watch.cleaning import clean
@@ -68,7 +69,7 @@ class Access:
                 token = self.token_file.read_text(encoding="utf-8").strip()
             except (OSError, ValueError) as error:
                 raise ConfigError(
-                    "the token file of the kubeconfig cannot be read",
+                    "the token file cannot be read",
                     where=str(self.token_file),
                     advise="log in to the cluster again",
                 ) from error
@@ -209,12 +210,13 @@ def _in_cluster() -> Access:
         ) from error
     access = Access(configuration, "in-cluster", _in_cluster_namespace())
     access.tls = _tls(configuration)
+    access.token_file = Path(SERVICE_TOKEN_FILENAME)  # the kubelet puts a new one there before the old one ends
     return access
 
 
 def _in_cluster_namespace() -> str:
     try:
-        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="ascii").strip()
+        return Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
 
