@@ -25,11 +25,14 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the page of the kind named and what helped before, else the kinds that the words may stand for."""
     words = " ".join(arguments.subject).strip()
     every = pages()
+    helped = what_helped(Path(sessions_directory(arguments.sessions, dict(os.environb))), words)
+    before = [fill(f"In your sessions: {text}", 100) for text in helped_before(helped)]
     if words in every:
-        print(f"{words} ({all_rules()[words].type})\n\n{every[words].strip()}")
-        folder = Path(sessions_directory(arguments.sessions, dict(os.environb)))
-        for text in helped_before(what_helped(folder, words)):
-            print(f"\n{fill(f'In your sessions: {text}', 100)}")
+        print("\n\n".join((f"{words} ({all_rules()[words].type})", every[words].strip(), *before)))
+        return 0
+    if before:  # a type, as scripts log it
+        ours = ", ".join(kind for kind, rule in all_rules().items() if rule.type == words)
+        print("\n\n".join((clean(words), *before, *([fill(f"Kinds of this type: {ours}", 100)] if ours else []))))
         return 0
     kinds = said_by(Said(message=words)) or [
         kind for kind, page in every.items() if words.casefold() in page.casefold()

@@ -27,7 +27,7 @@ from nimble_watch.cli._import import configure as configure_import
 from nimble_watch.cli._import import take_in
 from nimble_watch.cli._keeping import configure as configure_keeping
 from nimble_watch.cli._keeping import prune, put_away
-from nimble_watch.cli._listing import OUTPUTS
+from nimble_watch.cli._listing import OUTPUTS, filters
 from nimble_watch.cli._listing import configure as configure_listing
 from nimble_watch.cli._sharing import bring, send
 from nimble_watch.cli._sharing import configure as configure_sharing
@@ -40,7 +40,7 @@ from nimble_watch.reports import View, report
 from nimble_watch.session import Session, Targets
 from nimble_watch.session.baseline import TOTAL, alike, newest, rows, succeeded
 from nimble_watch.session.targets import missed
-from nimble_watch.store import close_abandoned, current_id, how_closed
+from nimble_watch.store import close_abandoned, current_id, how_closed, recall
 
 Command = Callable[[argparse.Namespace], int]
 _COMPARED = 200
@@ -169,6 +169,8 @@ def summary(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
     name = "json" if arguments.output == "json" else "summary"
     chosen = _naming.read(folder, _naming.choose(folder, arguments.session))
+    if name == "summary":
+        recall(folder, chosen)
     _say(report(name).render([chosen], _view(targets=_targets())))
     return 0
 
@@ -193,7 +195,9 @@ def list_sessions(arguments: argparse.Namespace) -> int:
     """Print the sessions that were asked for: in a table, as JSON, YAML or CSV, or their names."""
     known = source_of(arguments, _folder(arguments))
     sessions = list(known.chosen(arguments, whole=arguments.output in ("json", "yaml")))
-    if arguments.output == "name":
+    if not sessions and filters(arguments) and arguments.output in ("table", "wide", "obstacles"):
+        _say("No session is as asked for; `nimble-watch session list` shows all.\n")
+    elif arguments.output == "name":
         _say("".join(f"{session.session_id}\n" for session in sessions))
     elif arguments.output == "json" and len(sessions) == 1:
         _say("[" + report("json").render(sessions, _view()).rstrip() + "]\n")

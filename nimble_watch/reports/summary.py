@@ -141,7 +141,7 @@ def _obstacles(session: Session, view: View) -> Iterator[str]:
     delay = "" if figures.total_obstacle_time is None else f", {clock(figures.total_obstacle_time)} of delay"
     told = sum(obstacle.time_delay_seconds or 0 for obstacle in session.obstacles if is_counted(obstacle))
     if figures.total_duration is not None and figures.total_obstacle_time == figures.total_duration < told:
-        delay += f" (the whole session; {clock(told)} were told)"
+        delay += f" (the whole session; told: {clock(told)})"
     aside = "" if counted(session) == count else f" (and {count - counted(session)} not counted)"
     yield from within(f"Obstacles: {counted(session)}{delay}{aside}", view.width)
     for number, obstacle in enumerate(session.obstacles[:_MOST_OBSTACLES], 1):
@@ -242,7 +242,7 @@ def _advice(session: Session, view: View) -> Iterator[str]:
     if worst.command:
         yield from to_type("run", worst.command, width=view.width, indent=2, column=6)
     for text in helped_before(worst.helped_before[:1]):
-        yield from paragraph("or", text, width=view.width, indent=2, column=6)
+        yield from paragraph("or" if advice else "do", text, width=view.width, indent=2, column=6)
 
 
 def _weight(obstacle: Obstacle) -> tuple[bool, Decimal, int, bool]:

@@ -51,11 +51,7 @@ class Patience:
             if self._renewed:
                 self._until = time.monotonic() + self._seconds
             return results[0]
-        raise SharedError(
-            self.trouble,
-            where=store.shown,
-            advise="is it up, and reachable from here? `nimble-watch session push` later",
-        )
+        raise SharedError(self.trouble, where=store.shown, advise="is it up, and reachable from here?")
 
     def list_all(self, store: SharedStore, prefix: str, after: str) -> list[str]:
         """Give all keys of a listing; one that breaks off goes on where it was."""

@@ -142,8 +142,9 @@ def share_end(folder: Path, session_id: str, found: Common, *, seconds: float = 
     if session_id not in spooled(folder, found):
         return ""
     later = "it is sent after the next session, or by `nimble-watch session push`"
+    failed = failed or f"no answer within {seconds:.0f} s"
     where = "" if found.address.shown in failed else f" ({found.address.shown})"
-    return f"{session_id} is not shared yet: {failed or f'no answer within {seconds:.0f} s'}{where}; {later}"
+    return f"{session_id} is not shared yet: {failed}{where}{'' if failed.endswith('?') else ';'} {later}"
 
 
 def _share(folder: Path, session_id: str, found: Common, patient: Patience, seconds: float) -> None:

@@ -34,7 +34,7 @@ from nimble_watch.store.history import (
 )
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.store.pulled import Head, head_of, keep_pulled, read_head
-from nimble_watch.store.remedies import what_helped
+from nimble_watch.store.remedies import recall, what_helped
 from nimble_watch.store.retention import archive, old_sessions, remove
 from nimble_watch.store.revision import keep_annotation
 from nimble_watch.store.sessions import (
@@ -89,6 +89,7 @@ __all__ = [
     "present",
     "read_head",
     "read_records",
+    "recall",
     "refold",
     "remember",
     "remove",

@@ -52,6 +52,21 @@ def test_what_helped_is_said_when_the_kind_is_met_again(nimble: Nimble) -> None:
     assert said in " ".join(page.split())
 
 
+def test_what_helped_against_an_obstacle_of_a_script_s_own_is_said_when_it_logs_the_like(nimble: Nimble) -> None:
+    logged = ("log-obstacle", "install", "resource-quota", "GPU quota exceeded", "none is free", "Ask for more")
+    nimble("init")
+    nimble(*logged)
+    first = nimble.current()["session_id"]
+    nimble("annotate", "resource-quota", "--fix", "Moved to AD-2.")
+    nimble("init")
+    nimble(*logged)
+    said = nimble("summary").stdout
+    assert re.search(rf"^     before +helped last time: Moved to AD-2. \({first},\n", said, re.MULTILINE)
+    explained = run([*nimble_watch(), "explain", "resource-quota"]).out.decode()
+    assert f"In your sessions: helped before: Moved to AD-2. ({first}" in explained  # the last fix is the script's own
+    assert "Kinds of this type: " in explained
+
+
 def test_what_helped_is_said_in_the_session_that_is_still_open(nimble: Nimble) -> None:
     nimble("init")
     fail()

@@ -332,6 +332,13 @@ def test_an_empty_history_is_no_error(nimble: Nimble) -> None:
     assert "No sessions yet" in nimble("compare").stdout
 
 
+@pytest.mark.parametrize("output", ["table", "wide", "obstacles"])
+def test_a_filter_that_nothing_passes_does_not_say_that_there_is_no_history(output: str, nimble: Nimble) -> None:
+    nimble("init")
+    said = nimble("list", "--operation", "other", "-o", output).stdout
+    assert said == "No session is as asked for; `nimble-watch session list` shows all.\n"
+
+
 @pytest.mark.parametrize("value", ["1", "true", "yes", "on", "TRUE"])
 def test_debug_says_on_stderr_what_is_done_without_secrets(nimble: Nimble, value: str) -> None:
     nimble("init")

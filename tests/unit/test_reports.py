@@ -170,7 +170,7 @@ def test_an_open_session_in_which_a_phase_failed_is_not_called_smooth() -> None:
 def test_delays_that_were_told_beyond_the_session_s_own_time_are_said_to_be_so() -> None:
     one = session("session-x", "verify", 1, delay=1, cost=None, count=2)
     one.obstacles = [s.Obstacle(id=f"obs-{delay}", phase="verify", time_delay_seconds=delay) for delay in (45, 300)]
-    assert "\nObstacles: 2, 1 s of delay (the whole session; 5:45 were told)\n" in shown("summary", one)
+    assert "\nObstacles: 2, 1 s of delay (the whole session; told: 5:45)\n" in shown("summary", one)
 
 
 def test_a_phase_that_failed_is_named_once_and_its_obstacle_s_end_in_words() -> None:

@@ -27,7 +27,7 @@ _ADVICE = {
     errno.EROFS: "it is mounted read-only",
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "the quota is used up: free some space there",
-    errno.ENOENT: "is it mounted?",
+    errno.ENOENT: "is it mounted? if it is to be new, make it",
     errno.ESTALE: "it went away: mount it again",
     errno.ENOTDIR: "a part of the path is a file",
 }
