@@ -70,6 +70,15 @@ def write_rows(sessions: Iterable[Session], out: BinaryIO) -> None:
             parquet.write_table(table)
 
 
+def read_documents(file: BinaryIO) -> Iterator[bytes]:
+    """Give each session whole, as its file had it; ValueError for what is no Parquet, or none of ours."""
+    parquet = pq.ParquetFile(file)
+    if "document" not in parquet.schema_arrow.names:
+        raise ValueError("it has no column `document`")
+    for batch in parquet.iter_batches(_BATCH, columns=["document"]):
+        yield from (str(text).encode() for text in batch.column(0).to_pylist() if text is not None)
+
+
 def writer(out: BinaryIO | str) -> Any:
     """Give a writer (pyarrow.parquet.ParquetWriter) of files with the schema."""
     return pq.ParquetWriter(out, schema(), compression="zstd", store_decimal_as_integer=True)

@@ -7,9 +7,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from gzip import GzipFile
 from pathlib import Path
 
 from nimble_watch.imports.archives import in_tar, in_zip
+from nimble_watch.imports.parquet import in_parquet
 from nimble_watch.imports.texts import (
     GZIP,
     Found,
@@ -27,6 +29,7 @@ from nimble_watch.store import StoreError, as_it_ended, is_open, journal_folder,
 
 _TAR, _TAR_AT = b"ustar", 257
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_PARQUET = b"PAR1"
 
 
 def found_in(path: Path) -> Iterator[Found | Trouble]:
@@ -88,6 +91,10 @@ def _in_stream(where: str, stream: Stream) -> Iterator[Found | Trouble]:
         yield from in_zip(where, stream)
     elif head.startswith(GZIP):
         yield from in_compressed(where, stream, _in_tar_or_text)
+    elif head.startswith(_PARQUET) and not isinstance(stream, GzipFile):
+        yield from in_parquet(where, stream)
+    elif where.endswith(".csv"):
+        yield Trouble(where, "is a table, which holds no session whole; export them as jsonl or parquet")
     else:
         yield from _in_tar_or_text(where, stream)
 

@@ -28,6 +28,7 @@ from nimble_watch.store import (
     create_whole,
     head_of,
     is_open,
+    is_pulled_id,
     load,
     make_folders,
     own_ids,
@@ -206,11 +207,14 @@ def _understood(name: str, document: Mapping[str, Any]) -> Loaded:
 
 
 def _id_of(name: str, document: Mapping[str, Any], session: Session) -> str:
-    """Give a session's id if it may be part of a path, else its file's, else one made from its start, else nothing."""
+    """Give a session's id if it may be part of a path, else its file's, else one made from its start, else nothing.
+
+    The tail that a pulled session has beside those of a machine is not a part of its id.
+    """
     stem = name.removesuffix(".gz").removesuffix(".json")
     for known in (str(document.get("session_id")), stem):
         if SESSION_ID.match(known):
-            return known
+            return known.rpartition(".")[0] if is_pulled_id(known) else known
     if session.start_ms is None:
         return ""
     return datetime.fromtimestamp(session.start_ms / 1000, UTC).strftime("session-%Y%m%d-%H%M%S")

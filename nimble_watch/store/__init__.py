@@ -33,7 +33,7 @@ from nimble_watch.store.history import (
     understand,
 )
 from nimble_watch.store.journal import Journal, read_records
-from nimble_watch.store.pulled import Head, head_of, keep_pulled, read_head
+from nimble_watch.store.pulled import Head, head_of, is_pulled_id, keep_pulled, read_head
 from nimble_watch.store.remedies import recall, what_helped
 from nimble_watch.store.retention import archive, old_sessions, remove
 from nimble_watch.store.revision import keep_annotation
@@ -74,6 +74,7 @@ __all__ = [
     "head_of",
     "how_closed",
     "is_open",
+    "is_pulled_id",
     "journal_folder",
     "keep_annotation",
     "keep_pulled",

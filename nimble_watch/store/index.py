@@ -81,13 +81,13 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        own, pulled = _scan(folder, pulled=False), _scan(folder / SHARED, pulled=True)
-        self._marks = own | pulled
+        own, self._pulled = _scan(folder, pulled=False), _scan(folder / SHARED, pulled=True)
+        self._marks = own | self._pulled
         self._open = _open_ids(folder)
         self._known = {entry.session_id: entry for entry in _read(folder, len(self._marks))}
         self._fresh: dict[str, _Entry] = {}
         self._unsettled: set[str] = set()
-        self.ids = sorted(with_pulled(own, pulled, self._head), key=newest_first, reverse=True)
+        self.ids = sorted(with_pulled(own, self._pulled, self._head), key=newest_first, reverse=True)
 
     def is_open(self, session_id: str) -> bool:
         """Tell whether a session was still open when this was made."""
@@ -140,7 +140,7 @@ class History:
         return entry
 
     def _path(self, session_id: str) -> Path:
-        return (self._folder / SHARED if is_pulled_id(session_id) else self._folder) / f"{session_id}.json"
+        return (self._folder / SHARED if session_id in self._pulled else self._folder) / f"{session_id}.json"
 
     def _head(self, session_id: str) -> Head | None:
         entry = self._entry(session_id)

@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nimble_watch.session import new_uid, stamp
@@ -244,6 +246,36 @@ def test_a_session_that_is_open_elsewhere_waits_and_after_a_day_is_lost(nimble: 
     assert "1 here already" in nimble("import", str(old)).stderr
     nimble("import", str(put(tmp_path / "c.json", session())))
     assert (kept(nimble)[NAME]["result"], kept(nimble)[NAME]["revision"]) == ("success", 1)
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
+def test_what_was_exported_comes_in_whole_and_once(name: str, nimble: Nimble, tmp_path: Path) -> None:
+    """A session that was pulled is exported by its name here, and stands elsewhere under its own."""
+    theirs = Nimble(tmp_path / "theirs")
+    put(theirs.folder / f"{NAME}.json", session(costs={"session_total": 0.1234567890123}))
+    put(theirs.folder / "shared" / f"{NAME}.0a1b2c.json", session(entropy=1, foreign={"kept": [1.10]}))
+    exported = tmp_path / name
+    theirs("export", "-o", str(exported))
+    assert "2 imported" in nimble("import", str(exported)).stderr
+    assert nimble("import", str(exported)).stderr == "nimble-watch: 2 here already\n"
+    found = kept(nimble)
+    assert sorted(found) == [NAME, f"{NAME}-2"]
+    assert sorted(nimble("list", "-o", "name").stdout.split()) == sorted(found)
+    assert [one["foreign"] for one in found.values() if "foreign" in one] == [{"kept": [1.1]}]
+    assert 0.1234567890123 in [one["costs"]["session_total"] for one in found.values()]
+
+
+def test_a_table_is_refused_by_what_to_do_instead_and_parquet_of_others_by_what_it_lacks(
+    nimble: Nimble, tmp_path: Path
+) -> None:
+    theirs = Nimble(tmp_path / "theirs")
+    put(theirs.folder / f"{NAME}.json", session())
+    theirs("export", "-o", str(tmp_path / "a.csv"))
+    assert "export them as jsonl or parquet" in nimble("import", str(tmp_path / "a.csv"), status=1).stderr
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "b.parquet")
+    assert "it has no column `document`" in nimble("import", str(tmp_path / "b.parquet"), status=1).stderr
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 and nothing else")
+    assert "cannot be read as Parquet" in nimble("import", str(tmp_path / "c.parquet"), status=1).stderr
 
 
 def test_a_folder_without_sessions_says_so(nimble: Nimble, tmp_path: Path) -> None:
