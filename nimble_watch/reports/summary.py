@@ -51,7 +51,7 @@ def _head(session: Session, view: View) -> Iterator[str]:
     start = when(session.start_ms if session.start_ms is not None else moment(session.start_time))
     lasted = "" if figures.total_duration is None else f", {clock(figures.total_duration)}"
     if session.state == "open":
-        yield f"Started {start}{lasted} so far, still open"
+        yield f"Started {start}{lasted and f'{lasted} so far'}, still open"
     else:
         result = f": {session.result}" if session.result else ""
         yield f"Started {start}{lasted}{result}"
@@ -67,7 +67,7 @@ def _head(session: Session, view: View) -> Iterator[str]:
 
 def _phases(session: Session, view: View) -> Iterator[str]:
     if not session.phases:
-        yield "No phase ran."
+        yield "No phase ran." if session.performance.total_duration is not None else "No phase is known."
         return
     wide = max(12, min(28, max(len(name) for name in session.phases)))
     yield f"{'Phase':<{wide}} {'Duration':>9}  {'Result':<13}{'Obstacles':>9} {'Cost':>10}"
@@ -134,7 +134,7 @@ def _cause(phase: Phase) -> str:
 
 def _obstacles(session: Session, view: View) -> Iterator[str]:
     if not session.obstacles:
-        yield "No obstacles."
+        yield "No obstacles." if session.performance.total_duration is not None else "No obstacle is known."
         return
     figures = session.performance
     count = len(session.obstacles)

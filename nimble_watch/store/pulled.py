@@ -21,6 +21,7 @@ from nimble_watch.store.files import StoreError, own_folder, read_whole, storing
 SHARED = "shared"
 _PULLED = re.compile(r"(session-.+)\.[0-9a-f]{6}(?:[0-9a-f]{6})?\Z")
 _SILENCE = 24 * 3600.0  # no CI job that still runs is likely to be older; a false alarm is worse than a late one
+_ONLY_BEGUN = "only its beginning is known here"
 _SHORT, _LONG = 6, 12  # letters of the uid; the longer where even those of one second have the shorter in common
 
 
@@ -84,9 +85,18 @@ def with_pulled(own: Iterable[str], pulled: Iterable[str], head: Callable[[str],
 
 
 def settle_pulled(session: Session, now: float) -> None:
-    """Take a session that began on another machine, and of which nothing was heard for a day, as lost."""
+    """Take a session that began on another machine, and of which nothing was heard for a day, as lost.
+
+    What came of one that is open is the marker of its beginning, whose figures are those of that moment: zeros.
+    """
+    if session.state != "open":
+        return
+    figures = session.performance
+    for name in ("total_duration", "total_duration_ms", "total_obstacle_time", "total_obstacle_ms", "efficiency_score"):
+        setattr(figures, name, None)
+        figures.unknown[name] = _ONLY_BEGUN
     began = session.start_ms if session.start_ms is not None else moment(session.start_time)
-    if session.state == "open" and (began is None or now - began / 1000 > _SILENCE):
+    if began is None or now - began / 1000 > _SILENCE:
         session.state, session.result = "ended", "lost"
         session.notes = [*session.notes, "nothing was heard of it after its start: its machine was probably lost"]
 

@@ -267,11 +267,19 @@ def test_what_ended_a_session_is_its_largest_cause_however_short_it_stood() -> N
 
 
 def test_a_summary_of_an_open_or_empty_session_says_so() -> None:
-    text = shown("summary", s.Session(session_id="session-x", state="open"))
-    assert "still open" in text
+    open_one = s.Session(session_id="session-x", state="open", performance=s.Performance(total_duration=3))
+    text = shown("summary", open_one)
+    assert ", 3 s so far, still open\n" in text
     assert "No phase ran." in text
     assert "No obstacles." in text
     assert "Cost so far: n/a (not known)" in text
+
+
+def test_of_a_session_whose_machine_was_lost_a_summary_claims_nothing() -> None:
+    text = shown("summary", s.Session(session_id="session-x", state="ended", result="lost"))
+    assert "No phase is known." in text
+    assert "No obstacle is known." in text
+    assert "0 s" not in text
 
 
 def test_the_list_has_a_line_per_session_and_marks_what_is_at_least() -> None:

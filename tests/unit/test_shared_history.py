@@ -319,6 +319,8 @@ def test_an_open_marker_shows_as_open_and_a_day_later_as_lost(
     now = load(path).session
     assert now is not None
     assert now.state == "open"
+    assert (now.performance.total_duration, now.performance.efficiency_score) == (None, None)
+    assert now.performance.unknown["total_duration"] == "only its beginning is known here"
     set_clock(monkeypatch, NOON + DAY + 60)
     assert list(desk.shown().values()) == ["lost"]
     write(ci.folder, "session-20251125-120000", uid=uid)
