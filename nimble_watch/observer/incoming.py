@@ -70,13 +70,16 @@ class Lines:
     """Cuts one stream into lines; of a progress bar, which returns to its line's beginning, the last state counts."""
 
     def __init__(self) -> None:
+        self.begun: bool | None = None  # whether the last bytes left a line begun; None if they showed nothing
         self._rest = b""
         self._shown = Shown()
 
     def feed(self, data: bytes) -> list[str]:
         """Take bytes in and give the lines that are whole by now."""
-        *whole, rest = (self._rest + self._shown.words(data)).split(b"\n")
+        words = self._shown.words(data)
+        *whole, rest = (self._rest + words).split(b"\n")
         self._rest = rest[-_LINE:]
+        self.begun = rest.strip(b"\r") != b"" if words else None
         return [_text(line) for line in whole]
 
     def end(self) -> list[str]:
@@ -213,13 +216,17 @@ class Incoming:
             at = end
             self._seen += length
             if payload:
-                self._cursor.mid_line(begun=not payload.endswith(b"\n"))
-                self._take(stream, payload)
+                self._take(stream, payload, shared=True)
         self._frames = self._frames[at:]
 
-    def _take(self, stream: int, payload: bytes) -> None:
+    def _take(self, stream: int, payload: bytes, *, shared: bool) -> None:
+        """Cut bytes into lines; where they may go is shared with ours, say first where they left off."""
         at = 2 if stream == 2 else 1  # noqa: PLR2004  descriptors
-        self._tell("stderr" if at == 2 else "stdout", self._lines[at].feed(payload))  # noqa: PLR2004  the same
+        lines = self._lines[at].feed(payload)
+        begun = self._lines[at].begun
+        if shared and begun is not None:
+            self._cursor.mid_line(begun=begun)
+        self._tell("stderr" if at == 2 else "stdout", lines)  # noqa: PLR2004  the same
 
     def _tell(self, stream: Literal["stdout", "stderr"], lines: list[str]) -> None:
         """Pass lines on, but not our own: a file that takes both the child's and ours is read back whole."""
@@ -232,7 +239,7 @@ class Incoming:
         for file in self._files.values():
             with contextlib.suppress(OSError):
                 if data := file.read():
-                    self._take(file.stream, data)
+                    self._take(file.stream, data, shared=False)
 
     def _understand(self, fields: dict[str, Any], poll: select.poll) -> None:
         kind = fields.get("type")

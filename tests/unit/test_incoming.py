@@ -13,11 +13,15 @@ import pytest
 from nimble_watch.observer.incoming import Heard, Incoming, Item, Message
 
 
-class _Nowhere:
-    """A cursor that nobody follows."""
+class _Followed:
+    """A cursor that takes note of where it was said to be."""
+
+    def __init__(self) -> None:
+        self.begun: list[bool] = []
 
     def mid_line(self, *, begun: bool) -> None:
-        """Take note of nothing."""
+        """Take note whether it is in the middle of a line."""
+        self.begun.append(begun)
 
     def child_ended(self) -> None:
         """Take note of nothing."""
@@ -31,7 +35,7 @@ def message(kind: str, **fields: object) -> bytes:
     return json.dumps({"type": kind, **fields}).encode() + b"\n"
 
 
-def in_order(control: list[bytes], output: list[bytes], count: int) -> list[str]:
+def in_order(control: list[bytes], output: list[bytes], count: int, cursor: _Followed | None = None) -> list[str]:
     """Send all of it before anything is read; gives what comes out: lines as they are, messages by their kind."""
     ours, theirs = socket.socketpair()
     read, write = os.pipe()
@@ -39,7 +43,7 @@ def in_order(control: list[bytes], output: list[bytes], count: int) -> list[str]
     os.write(write, b"".join(output))
     ours.sendall(b"".join(control))
     with ours, theirs:
-        Incoming(theirs.fileno(), read, items.put, _Nowhere()).start()
+        Incoming(theirs.fileno(), read, items.put, cursor or _Followed()).start()
         found: list[str] = []
         while len(found) < count:
             item = items.get(timeout=10)
@@ -76,3 +80,22 @@ def test_a_phase_s_words_go_before_its_end_and_a_line_in_the_middle_of_which_it_
 
 def test_where_no_phase_begins_or_ends_the_output_goes_first() -> None:
     assert in_order([message("stopping")], [frame(1, b"one\n"), frame(2, b"two\n")], 3) == ["one", "two", "stopping"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "begun"),
+    [
+        ([b"\x1b[31mError\n\x1b[0m"], [False]),
+        ([b"Password: ", b"\x1b[?25h"], [True]),
+        ([b"one\n", b"\x1b[?1049h~ 1,1 All", b"2,1 All\x1b[?1049l\x1b[?25h"], [False]),
+        ([b"\r 10 %", b"\r 20 %\r"], [True, True]),
+        ([b"whole\n", b"\r\x1b[K"], [False, False]),
+    ],
+    ids=["colour after the line", "a sequence within a line", "an editor came and went", "a bar", "a cleared line"],
+)
+def test_only_what_is_seen_moves_the_place_where_our_lines_may_stand(shown: list[bytes], begun: list[bool]) -> None:
+    """An empty line before ours, behind each editor or coloured line, would come of bytes that show nothing."""
+    cursor = _Followed()
+    sent = [*shown, b"end\n"]
+    in_order([message("stopping")], [frame(1, data) for data in sent], b"".join(sent).count(b"\n") + 1, cursor)
+    assert cursor.begun == [*begun, False]
