@@ -321,7 +321,7 @@ class Relay:
             pty.resize()
         elif came.by_us and came.number in CANCELLING:  # typed: the child's own terminal sends it to the child
             self._ending.cancelled = True
-            self.tell("signalled", signal=NAMES[came.number])
+            self.tell("signalled", signal=NAMES[came.number], why="cancellation")
         else:
             return False
         return True

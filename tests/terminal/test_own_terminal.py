@@ -104,7 +104,7 @@ def test_ctrl_c_cancels_the_phases_that_are_left(desk: Callable[[], Desk], scrib
     shell.see(PROMPT)
     assert shell.status() in (2, 130)
     assert [ended["result"] for ended in scribe.messages("phase-ended")] == ["cancellation", "skip"]
-    assert [told["signal"] for told in scribe.messages("signalled")] == ["INT"]
+    assert [(told["signal"], told["why"]) for told in scribe.messages("signalled")] == [("INT", "cancellation")]
 
 
 def test_a_stop_is_told_as_a_pause(desk: Callable[[], Desk], scribe: Scribe) -> None:
