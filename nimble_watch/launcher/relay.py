@@ -6,7 +6,8 @@ its own, so that a signal to us, or to our whole group, is passed on once, to al
 
 Job control: we never stop on Ctrl-Z ourselves.  The child decides (vim first restores the screen), and when it has
 stopped by TSTP, TTIN or TTOU we stop by the same signal, so that the shell sees what it would see without us.  A child
-stopped by SIGSTOP from outside stops alone: somebody else will continue it.
+stopped by SIGSTOP from outside stops alone: somebody else will continue it.  A shell with jobs of its own, which
+ignores Ctrl-Z, stops that way by itself (`suspend`): then we stop as well, or nobody would have the terminal.
 
 Everything here happens in the main thread, woken by signals alone; our threads leave a note and send WAKE.
 """
@@ -21,8 +22,8 @@ from typing import Any
 
 from nimble_watch.launcher.start import JOB_CONTROL, WAKE, Signals
 from nimble_watch.system import clock
-from nimble_watch.system.calls import Came, change_of, has_ended, next_signal, zombie
-from nimble_watch.system.tree import below, is_stopped, send_all, still
+from nimble_watch.system.calls import Came, change_of, hand_front_to, has_ended, next_signal, zombie
+from nimble_watch.system.tree import below, is_shell_of_jobs, is_stopped, send_all, still
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -367,6 +368,8 @@ class Relay:
         if self._paused_at is None:
             self._paused_at = time.monotonic()
             self.tell("paused")
+        if number == signal.SIGSTOP and (self.terminal or self.pty is not None) and is_shell_of_jobs(self._child):
+            number = signal.SIGTSTP  # it suspended itself, for the shell around us to be told
         if number not in JOB_CONTROL or number not in self.signals.taken:
             return
         if self.terminal or self.pty is not None or self._asked_to_stop:
@@ -378,6 +381,7 @@ class Relay:
                 self.pty.stand_still(number)
             else:
                 self.signals.stand_still(number, group=False)
+                hand_front_to(self._child)
             self._stood_still += time.monotonic() - stopped_at
 
     def _resume(self) -> None:

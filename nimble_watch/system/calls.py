@@ -105,6 +105,22 @@ def _in_foreground() -> bool:
         os.close(terminal)
 
 
+def hand_front_to(child: int) -> None:
+    """Give our terminal's foreground, where we have it, to a child in a group of its own: a shell with jobs."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return  # it hung up
+    try:
+        group = os.getpgid(child)
+        if group != os.getpgrp() == os.tcgetpgrp(terminal):
+            os.tcsetpgrp(terminal, group)
+    except OSError:
+        return  # it has just ended
+    finally:
+        os.close(terminal)
+
+
 def change_of(child: int) -> tuple[str, int] | None:
     """Give what became of a child since the last look: `exited`, `killed`, `stopped` or `continued`, and its number.
 

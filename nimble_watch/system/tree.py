@@ -55,6 +55,19 @@ def is_stopped(pid: int) -> bool:
     return line is not None and line.stopped
 
 
+def is_shell_of_jobs(pid: int) -> bool:
+    """Tell whether a process ignores what Ctrl-Z sends, as a shell with jobs of its own does; no where nothing tells.
+
+    SigIgn of proc_pid_status(5); bash's manual: SIGNALS, "ignores SIGTTIN, SIGTTOU, and SIGTSTP".
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            ignored = file.readall().partition(b"\nSigIgn:")[2].split(maxsplit=1)
+    except OSError:
+        return False
+    return bool(ignored) and bool(int(ignored[0], 16) >> (signal.SIGTSTP - 1) & 1)
+
+
 def effort(pid: int) -> tuple[int, bool]:
     """Give a process's work so far (clock ticks), and whether it runs or waits for a processor or a disk just now.
 

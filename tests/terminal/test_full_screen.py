@@ -228,3 +228,32 @@ def test_one_within_another_stops_goes_on_and_ends_as_the_child(desk: Callable[[
     shell.see("had tea")
     shell.see(PROMPT)
     assert shell.status() == 7
+
+
+@pytest.mark.linux
+def test_a_shell_that_suspends_itself_gives_the_terminal_back_and_gets_it_again(
+    desk: Callable[[], Desk], before: str, tmp_path: Path
+) -> None:
+    """More of case 16: it ignores Ctrl-Z, has jobs and a group of its own, and stops by SIGSTOP."""
+    shell = desk()
+    (tmp_path / "rc").write_text("PS1='within> '\n")
+    shell.line(f"{before}bash --rcfile rc -i")
+    shell.see("within> ")
+    shell.line("suspend")
+    shell.see("Stopped")
+    shell.see(PROMPT)
+    shell.line("fg")
+    shell.see("within> ")
+    shell.line("sh -c 'echo begun; read -r word; echo $word > said'")
+    shell.see("begun")
+    shell.keys("\x1a")
+    shell.see("Stopped")
+    shell.see("within> ")
+    shell.line("fg")
+    shell.see("> said'")
+    shell.keys("milk\n")
+    shell.see("within> ")
+    shell.line("exit 9")
+    shell.see(PROMPT)
+    assert shell.status() == 9
+    assert (tmp_path / "said").read_text() == "milk\n"
