@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import sys
 from importlib import resources
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 from nimble_watch import __version__
 from nimble_watch.errors import NimbleWatchError
-from nimble_watch.store import storing, write_whole
+from nimble_watch.store import StoreError, storing, write_whole
 
 _MARK = re.compile(r"# Installed by nimble-watch \S+ \(sum ([0-9a-f]{16})\); .*\n")
 
@@ -70,6 +71,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Install, remove, or say what an install into scripts/ would do."""
+    try:
+        return _do(arguments)
+    except StoreError as error:  # its advice is for the folder of the sessions
+        advise = error.advise.removesuffix(" with --sessions")
+        raise NimbleWatchError(error.what, where=error.where, advise=advise) from error
+
+
+def _do(arguments: argparse.Namespace) -> int:
     if arguments.uninstall is not None:
         return _uninstall(arguments.uninstall)
     folder = arguments.install or Path("scripts")
@@ -96,8 +105,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _typed(path: Path) -> str:
-    """Give a path as it is typed: with a slash, so that bash does not look for it on PATH."""
-    return str(path) if "/" in str(path) else f"./{path}"
+    """Give a path as it is typed: quoted, and with a slash, so that bash does not look for it on PATH."""
+    return shlex.quote(str(path) if "/" in str(path) else f"./{path}")
 
 
 def _content(file: File) -> bytes:

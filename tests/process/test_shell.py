@@ -82,6 +82,20 @@ def test_installing_again_changes_nothing_and_an_older_one_of_ours_is_renewed(re
     assert library.read_bytes() == before
 
 
+def test_a_folder_that_cannot_take_the_files_is_named_without_advice_for_sessions(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    (repository.folder / "scripts").write_text("a file")
+    done = repository.run("nimble-watch", "shell", "--install", "scripts/inner", status=1)
+    assert "scripts/inner: Not a directory; a part of the path is a file; choose another folder\n" in done.stderr
+
+
+def test_a_folder_with_a_space_is_quoted_as_it_is_typed(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    said = repository.run("nimble-watch", "shell", "--install", "my scripts").stdout
+    (line,) = [line for line in said.splitlines() if "source" in line]
+    repository.run("bash", "-c", f"{line.partition(':')[2]} && log_success yes")
+
+
 @pytest.mark.parametrize("way", ["theirs", "changed", "link"])
 def test_a_file_that_is_not_ours_stays_and_ours_gets_another_name_and_a_line_to_use_it(
     way: str, repository: Repository
