@@ -71,9 +71,9 @@ def claim(
 ) -> Claim:
     """Join the open session, or make one of our own.
 
-    `fresh` (for `run`) joins only a session that has no phases yet, or that the environment names.  Never raises: where
-    nothing can be written the claim falls back to a folder of ours among the temporary files, and says so in its
-    `warning`.
+    `fresh` (for `run`) joins only the session that the environment names, or one that has no phases yet and is no other
+    shell's.  Never raises: where nothing can be written the claim falls back to a folder of ours among the temporary
+    files, and says so in its `warning`.
     """
     instead = _fallback()
     homeless = directory == instead and not os.path.isabs(os.path.expanduser("~"))
@@ -188,7 +188,9 @@ def _join(directory: str, environ: dict[bytes, bytes], *, now: float, fresh: boo
         named = next(iter(_open_sessions(directory)), "")
     if not named or not os.listdir(journal_folder(directory, named)) or _silent(directory, named, now):
         return None  # an empty folder is one that somebody is about to lock
-    if fresh and os.path.exists(os.path.join(journal_folder(directory, named), "phases")):
+    if fresh and (
+        os.path.exists(os.path.join(journal_folder(directory, named), "phases")) or _anothers(directory, named)
+    ):
         return None
     lock = _share(directory, named)
     return None if lock is None else Claim(directory, named, joined=True, lock=lock, warning="")

@@ -367,10 +367,12 @@ def test_two_shells_at_once_keep_their_sessions_apart(repository: Repository) ->
         )
         assert shells[-1].stdout is not None
         assert shells[-1].stdout.readline() == "begun\n"
+    repository.run("make", "all", NIMBLE_WATCH_PHASES="discover")
     for shell in shells:
         assert "ended: success" in shell.communicate("\n", timeout=60)[0]
     found = [json.loads(path.read_text()) for path in repository.sessions.glob("session-*.json")]
     assert sorted((one["operation"], [obstacle["phase"] for obstacle in one["obstacles"]]) for one in found) == [
+        ("complete-workflow", []),
         ("first", ["first"]),
         ("second", ["second"]),
     ]
