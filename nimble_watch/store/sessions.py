@@ -43,13 +43,15 @@ from nimble_watch.store.files import (
     sync_folder,
     write_whole,
 )
-from nimble_watch.store.history import CURRENT, INDEX, journal_folder, session_path
+from nimble_watch.store.history import CURRENT, is_open, journal_folder, session_path
 from nimble_watch.store.journal import Journal, read_records
 from nimble_watch.system.calls import boot_id
 
 HISTORY = "all-sessions.txt"
 LOCK = "lock"
 SILENCE = 24 * 3600.0
+_HALF = re.compile(r"\.(?:current\.json|\.index|(?:summary-)?(session-[0-9-]+)\.(?:json|txt))\.[0-9a-f]{12}\.tmp\Z")
+"""What is half written and will take the place of a file; of one of a session its id."""
 _OLD = 60.0  # a temporary link or lock this old (seconds) is of a command that was killed
 _FOLDING, _FOLDED = "folding.json", "folded.json"  # the JSON as we are about to write it, and as we wrote it last
 _COVERED = "covered"  # how many bytes of records are in it
@@ -274,10 +276,10 @@ def _sweep(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for path in journals.glob(f"{_GONE}*"):
             _remove(path)
-        halves = (f".{CURRENT}.", f".{INDEX}.")
         for stray in (*folder.glob(".*.tmp"), *journals.glob(".lock-*")):
-            if stray.parent == folder and not stray.name.startswith(halves):
-                continue  # an end of another session is at work, or will be finished and take it away
+            half = _HALF.match(stray.name)
+            if stray.parent == folder and (half is None or is_open(folder, half[1] or "")):
+                continue  # it is not ours; or that session's end is at work, or will be finished and take it away
             if time.time() - stray.lstat().st_mtime > _OLD:
                 stray.unlink()
         for claimed in journals.glob("session-*"):  # and killed before it could be held

@@ -237,6 +237,22 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file_and_no_s
     assert store.refold(folder, session_id).notes == ["y"]
 
 
+def test_what_a_killed_command_left_half_written_is_taken_away_later_and_nothing_else(folder: Path) -> None:
+    """As of an annotation of a session that has ended: nobody ends that again, who would take it away."""
+    session_id = name_of(begin(folder))
+    ended, hexes = "session-20260101-000000", "0123456789ab"
+    halves = [f".{ended}.json.{hexes}.tmp", f".summary-{ended}.txt.{hexes}.tmp", f".current.json.{hexes}.tmp"]
+    others = [f".{session_id}.json.{hexes}.tmp", ".mine.tmp"]
+    for name in (*halves, *others):
+        (folder / name).write_text("half")
+    store.close_abandoned(folder)
+    assert all((folder / name).exists() for name in halves), "it may be at work"
+    for name in (*halves, *others):
+        os.utime(folder / name, (0, 0))
+    store.close_abandoned(folder)
+    assert [name for name in (*halves, *others) if (folder / name).exists()] == others
+
+
 def test_a_folder_that_cannot_be_made_says_what_to_try(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(store.StoreError, match=r"cannot make .*Not a directory; .*--sessions"):
