@@ -308,7 +308,7 @@ def test_the_list_shows_what_was_asked_for_in_the_order_that_was_asked_for(nimbl
     assert days("--tag", "release") == "1"
     assert days("--sort", "duration") == "213"
     assert "cannot read 'yesterday' as a day" in nimble("list", "--since", "yesterday", status=2).stderr
-    assert "No sessions" in nimble("list", "--tag", "none").stdout
+    assert "No session is as asked for" in nimble("list", "--tag", "none").stdout
     assert nimble("list", "-o", "csv").stdout.count("\n") == 4
 
 
