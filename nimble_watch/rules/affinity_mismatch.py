@@ -1,7 +1,8 @@
 """No node has the labels that the pod demands.
 
-Signal: condition PodScheduled=False, reason Unschedulable, `node(s) didn't match Pod's node affinity/selector`, and
-no node big enough for the pod fulfils its nodeSelector or required node affinity.
+Signal: a Pending pod, event FailedScheduling, condition PodScheduled=False, reason Unschedulable, `node(s) didn't
+match Pod's node affinity/selector`, and no node big enough for the pod fulfils its nodeSelector or required node
+affinity.
 
 Near misses: some node fulfils it and lacks something else (resources, a toleration, a volume in its domain); pod
 (anti-)affinity and topology spread, which depend on other pods.

@@ -1,7 +1,8 @@
 """No node has as many GPUs free as the pod asks for.
 
-Signal: condition PodScheduled=False, reason Unschedulable, `... Insufficient nvidia.com/gpu`, and of the nodes with
-enough GPUs those that the pod may use have them taken, or no node has that many at all.
+Signal: a Pending pod, event FailedScheduling, condition PodScheduled=False, reason Unschedulable, `... Insufficient
+nvidia.com/gpu`, and of the nodes with enough GPUs those that the pod may use have them taken, or no node has that
+many at all.
 
 Near misses: GPU nodes that only lack a toleration (taint-untolerated) or a label (affinity-mismatch), while CPU nodes
 say `Insufficient nvidia.com/gpu`; a GPU node with free GPUs and no free CPU (resources-insufficient); a newest event

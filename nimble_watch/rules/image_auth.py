@@ -2,7 +2,7 @@
 
 Signal: a `Failed` event of the pod whose cause is 401, 403, `unauthorized:`, `denied:`, `pull access denied`,
 containerd's `failed to authorize`, CRI-O's `unable to retrieve auth token: invalid username/password`; else the same
-text in the status.
+text in the status (ErrImagePull, ImagePullBackOff).
 
 Near misses: `402 Payment Required` (no entitlement); a token that expired while layers were copied
 (`insufficient_scope` after `failed to copy`); `failed to authorize` because the registry cannot be reached or

@@ -1,6 +1,7 @@
 """An image is still being pulled; nothing is wrong, but the clock runs.
 
-Signal: a Normal event `Pulling` of a container for 30 s without `Pulled` or `Failed` after it.
+Signal: a Normal event `Pulling` of a container for 30 s without `Pulled` or `Failed` after it; kubectl shows the pod as
+ContainerCreating or Init:0/1 meanwhile.
 
 Near misses: a pull that ended or failed meanwhile; a container that runs already (the event of its end was lost).
 

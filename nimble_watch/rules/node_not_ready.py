@@ -1,7 +1,7 @@
 """A node is not ready: its kubelet is silent, or says so itself.
 
-Signal: condition Ready of a node is Unknown (`Kubelet stopped posting node status.`) or False; or a pod that only
-such a node could take is unschedulable.
+Signal: condition Ready of a node is Unknown (`Kubelet stopped posting node status.`) or False (NotReady); or a pod
+that only such a node could take is unschedulable.
 
 Near misses: a node that has just joined and is still setting up (5 min); `NetworkReady=false`, which is the network
 plugin's trouble; a node that is only cordoned; a node that nobody in scope is bound to while others can take the pod.

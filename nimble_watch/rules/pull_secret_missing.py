@@ -1,7 +1,8 @@
 """The pull secret that a pod names does not exist, and the registry refuses the image without it.
 
 Signal: event `FailedToRetrieveImagePullSecret`, `Unable to retrieve some image pull secrets (NAME); attempting to
-pull the image may not succeed.`, said again at every attempt, and a pull that fails for want of a login.
+pull the image may not succeed.`, said again at every attempt, and a pull that fails for want of a login
+(ErrImagePull, ImagePullBackOff).
 
 Near misses: the same event while the image is public or already on the node, so that the container runs; a secret
 that was created meanwhile, which the next attempt no longer complains about; a secret with a wrong key (image-auth).

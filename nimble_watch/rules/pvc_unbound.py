@@ -1,8 +1,9 @@
 """A volume claim that a pod waits for gets no volume.
 
-Signal: condition PodScheduled=False with `pod has unbound immediate PersistentVolumeClaims` or `didn't find available
-persistent volumes to bind`; or, for classes that wait for the first consumer, a pending claim whose newest event is
-ExternalProvisioning or ProvisioningFailed and which a pod that is already placed waits for.
+Signal: a Pending pod, event FailedScheduling, condition PodScheduled=False with `pod has unbound immediate
+PersistentVolumeClaims` or `didn't find available persistent volumes to bind`; or, for classes that wait for the first
+consumer, a pending claim whose newest event is ExternalProvisioning or ProvisioningFailed and which a pod that is
+already placed waits for.
 
 Near misses: `waiting for first consumer to be created before binding` (the pod has not been placed for another
 reason); a claim that is bound within seconds (held back for 2 s); a claim that does not exist (another kind); a

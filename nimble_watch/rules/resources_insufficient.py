@@ -1,7 +1,8 @@
 """No node that the pod may use has enough CPU, memory or local disk free.
 
-Signal: condition PodScheduled=False, reason Unschedulable, `... Insufficient cpu`, `memory` or `ephemeral-storage`,
-and of the nodes big enough for the pod those that it may use lack what it asks for, or no node is that big.
+Signal: a Pending pod, event FailedScheduling, condition PodScheduled=False, reason Unschedulable, `... Insufficient
+cpu`, `memory` or `ephemeral-storage`, and of the nodes big enough for the pod those that it may use lack what it asks
+for, or no node is that big.
 
 Near misses: a node that lacks GPUs only (gpu-insufficient); `Too many pods`; nodes that lack a toleration or a label;
 a pod that the kubelet refused after binding (OutOfcpu).

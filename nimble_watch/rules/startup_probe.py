@@ -1,6 +1,6 @@
 """The startup probe gives up on a container before its model is loaded, and has it killed.
 
-Signal: event Killing, `Container NAME failed startup probe, will be restarted`.
+Signal: event Killing, `Container NAME failed startup probe, will be restarted`, after events Unhealthy.
 
 Near misses: `Startup probe failed: ...` within the probe's budget (initial delay + failure threshold x the longer of
 period and timeout), which is how a model load looks and is told as a wait; a container that crashes by itself; a

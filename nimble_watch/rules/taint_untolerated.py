@@ -1,7 +1,8 @@
 """Every node that could take the pod carries a taint that the pod does not tolerate.
 
-Signal: condition PodScheduled=False, reason Unschedulable, `node(s) had untolerated taint(s)`, in older releases with
-the taint's name or `had taint {...}, that the pod didn't tolerate`; which taints it are is read from the nodes.
+Signal: a Pending pod, event FailedScheduling, condition PodScheduled=False, reason Unschedulable, `node(s) had
+untolerated taint(s)`, in older releases with the taint's name or `had taint {...}, that the pod didn't tolerate`;
+which taints it are is read from the nodes.
 
 Near misses: taints that a controller sets for a node's condition (not ready, pressure, cordoned, not yet
 initialised): no toleration is the answer there; tainted nodes that would be too small anyway; the autoscaler's own

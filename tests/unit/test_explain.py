@@ -34,6 +34,28 @@ def test_a_state_is_explained_by_every_kind_that_shows_it(capsys: pytest.Capture
     assert "crash-loop" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("state", "kinds"),
+    [
+        ("ImagePullBackOff", {"image-not-found", "image-auth", "pull-secret-missing"}),
+        ("ErrImagePull", {"image-not-found", "image-auth", "pull-secret-missing"}),
+        ("ContainerCreating", {"image-pull-slow"}),
+        ("FailedScheduling", {"gpu-insufficient", "resources-insufficient", "taint-untolerated", "affinity-mismatch"}),
+        ("Pending", {"gpu-insufficient", "resources-insufficient", "taint-untolerated", "pvc-unbound"}),
+        ("CreateContainerConfigError", {"secret-missing", "key-missing"}),
+        ("Unhealthy", {"readiness-failing", "startup-probe"}),
+        ("NotReady", {"node-not-ready"}),
+        ("Init:CrashLoopBackOff", {"init-failed"}),
+    ],
+)
+def test_what_kubectl_shows_leads_to_each_kind_behind_it(
+    state: str, kinds: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", state]) == 0
+    told = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert kinds <= told
+
+
 def test_a_misspelt_kind_is_a_usage_error_that_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "imge-not-found"]) == 2
     assert "did you mean `nimble-watch explain image-not-found`?" in capsys.readouterr().err
