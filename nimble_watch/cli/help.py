@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import NoReturn
 
 from nimble_watch.cli import COMMANDS
 from nimble_watch.cli.options import OPTIONS
-from nimble_watch.errors import UsageError
+from nimble_watch.errors import UsageError, closest
+
+# argparse's own words; newer Pythons leave the quotes away from what is known.
+_CHOICE = re.compile(
+    r"argument (?P<what>.+?): invalid choice: '?(?P<word>.*?)'? \(choose from (?P<known>.+)\)", re.DOTALL
+)
 
 _EXIT_STATUS = """exit status:
   the child's own; a child ended by a signal ends nimble-watch by the same signal (137 for KILL)
@@ -89,4 +95,11 @@ class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are ours: one sentence, the status decided by `cli.main`."""
 
     def error(self, message: str) -> NoReturn:
+        if wrong := _CHOICE.fullmatch(message):
+            known = wrong["known"].replace("'", "").split(", ")
+            meant = closest(wrong["word"], known)
+            message = f"{wrong['what']} cannot be {wrong['word']!r}"
+            if meant:
+                raise UsageError(f"{self.prog}: {message}", advise=f"did you mean {meant}?")
+            message = f"{message}: there are {', '.join(known)}"
         raise UsageError(f"{self.prog}: {message}", advise=f"try `{self.prog} --help`")

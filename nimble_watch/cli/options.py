@@ -123,7 +123,7 @@ def _take(parsed: Parsed, known: dict[str, Option], word: str, rest: Any, comman
     spelling, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
     option = known.get(spelling)
     if option is None:
-        meant = closest(spelling, list(known))
+        meant = closest(spelling, [*known, "--help"])
         raise UsageError(
             f"{command} has no option {spelling}",
             advise=f"did you mean {meant}?" if meant else f"try `nimble-watch {command} --help`",

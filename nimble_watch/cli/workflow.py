@@ -92,6 +92,8 @@ def _absent(
     """Name the default phases that the Makefile lacks; one that was asked for by name and is missing is an error."""
     folder = directory or "."
     path = file or next((name for name in MAKEFILES if os.path.isfile(os.path.join(folder, name))), None)
+    if not os.path.isdir(folder):
+        raise UsageError("there is no such folder", where=os.path.abspath(folder), advise="check -C")
     if path is None:
         raise UsageError(
             "there is no Makefile here",

@@ -99,6 +99,9 @@ def test_a_folder_without_a_makefile_is_said(tmp_path: Path, alone: Path) -> Non
     outcome = run([*nimble_watch(alone), "run"], cwd=tmp_path)
     assert outcome.status == 125
     assert b"there is no Makefile here" in outcome.err
+    elsewhere = run([*nimble_watch(alone), "run", "-C", "nowhere"], cwd=tmp_path)
+    assert elsewhere.status == 125
+    assert b"there is no such folder" in elsewhere.err
 
 
 def test_a_makefile_that_make_cannot_read_is_left_to_make_to_say(phases: Path, alone: Path) -> None:

@@ -245,7 +245,8 @@ def test_sessions_are_named_by_last_and_by_a_unique_beginning(nimble: Nimble) ->
         (("log-obstacle", "--stdin", "a"), 2, "from standard input only"),
         (("show", "../../etc/passwd"), 1, "there are no sessions yet"),
         (("summary",), 1, "there are no sessions yet"),
-        (("nonsense",), 2, "invalid choice"),
+        (("nonsense",), 2, "WHAT cannot be 'nonsense'"),
+        (("sumary",), 2, "did you mean summary?"),
         ((), 2, "required"),
     ],
 )
