@@ -71,9 +71,10 @@ def _phases(session: Session, view: View) -> Iterator[str]:
         return
     wide = max(12, min(28, max(len(name) for name in session.phases)))
     yield f"{'Phase':<{wide}} {'Duration':>9}  {'Result':<13}{'Obstacles':>9} {'Cost':>10}"
+    aside = {obstacle.id for obstacle in session.obstacles if not is_counted(obstacle)}
     for name, phase in session.phases.items():
         lasted = _lasted(phase, session, view)
-        count = len(phase.obstacles)
+        count = sum(obstacle not in aside for obstacle in phase.obstacles)
         yield (
             f"{cut(name, wide):<{wide}} {lasted:>9}  {_result(phase, session):<13}{count:>9} "
             f"{money(phase.cost_usd):>10}"

@@ -57,6 +57,17 @@ def test_the_recent_sessions_stand_in_the_guide_s_columns() -> None:
     assert ours == [*theirs[:2], theirs[2].replace("94.1%", "100.0%")]
 
 
+def test_a_phase_s_row_counts_the_obstacles_that_the_session_counts() -> None:
+    one = session("session-20241012-143022", "install", 60, delay=40, cost=None, count=2)
+    one.obstacles[1].outcome = "superseded"
+    one.phases = {"install": s.Phase(result="success", obstacles=["obs-0", "obs-1"])}
+    one.performance = s.performance(60_000, one.obstacles, 0)
+    told = shown("summary", one)
+    assert "Obstacles: 1, 40 s of delay (and 1 not counted)" in told
+    row = next(line for line in told.splitlines() if line.startswith("install  "))
+    assert row.split()[-2] == "1"
+
+
 def test_the_targets_are_the_guide_s_but_for_an_efficiency_above_100() -> None:
     assert shown("compare", *THREE).partition("Improvement Opportunities:\n")[2].partition("\n\n")[0] == (
         "- Duration: Target < 1478s (20% faster)\n"
