@@ -283,7 +283,13 @@ class Conduct:
             }
             records.insert(0, started)
         if not leave_open:
-            end = {"type": "session-ended", "time": clock.now(), "result": ending.result, "exit": ending.exit}
+            end = {
+                "type": "session-ended",
+                "time": clock.now(),
+                "result": ending.result,
+                "exit": ending.exit,
+                "reason": "the watch was lost: what stood in the way from then on, and what it cost, is not known",
+            }
             records.append(end)
         self._write(held, "launcher", records)
         if not leave_open:

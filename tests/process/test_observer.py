@@ -146,7 +146,9 @@ def test_kill_minus_nine_of_the_observer_costs_one_line_and_neither_status_nor_s
     assert err.read_text().count("the watch was lost; the phase itself is recorded in session-") == 1
     if not options:
         until(lambda: [one["state"] for one in sessions_in(sessions)] == ["ended"], "the session's end")
-        assert sessions_in(sessions)[0]["result"] == "failure"
+        session = sessions_in(sessions)[0]
+        assert session["result"] == "failure"
+        assert [note.partition(":")[0] for note in session["notes"]] == ["the watch was lost"]
 
 
 @pytest.mark.linux
