@@ -207,6 +207,9 @@ class Watcher:
                     answer.close()
                 lines = tuple(clean_lines(text).split("\n")[-_LOG_LINES - 1 :])
                 lines = lines[:-1] if lines and not lines[-1] else lines[-_LOG_LINES:]
+                # the kubelet's own words, with status 200, once the runtime has removed the container
+                if text.startswith("unable to retrieve container logs for "):
+                    lines, reason = (), clean(text)
             except StatusError as error:
                 reason = error.message
             except (UnreachableError, ConfigError, urllib3.exceptions.HTTPError, OSError) as error:

@@ -432,6 +432,24 @@ def test_a_log_that_may_not_be_read_is_answered_with_the_reason(tmp_path: Path) 
             assert inbox.tails()[0].reason == "pods/log is forbidden"
 
 
+def test_what_the_kubelet_says_of_a_log_that_is_gone_is_no_line_of_the_container(tmp_path: Path) -> None:
+    def others(request: Request) -> None:
+        if request.resource == "log":
+            request.body(b"unable to retrieve container logs for containerd://f4729e87")
+        else:
+            api_box[0].quiet(request)
+
+    api_box: list[ApiServer] = []
+    with ApiServer(first(), others=others) as api:
+        api_box.append(api)
+        with watching(api.kubeconfig(tmp_path)) as (inbox, watcher):
+            inbox.until(lambda _: inbox.synced())
+            watcher.fetch_log("nim", "a", "nim", previous=True)
+            inbox.until(lambda _: inbox.tails())
+            assert inbox.tails()[0].lines == ()
+            assert inbox.tails()[0].reason == "unable to retrieve container logs for containerd://f4729e87"
+
+
 def test_nothing_is_left_after_many_lives(tmp_path: Path) -> None:
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  the folder's own descriptor is the point
