@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from nimble_watch.signals import ClusterFound, Seen
+from nimble_watch.signals import ClusterFound, LogTail, Seen
 from tests.process.api_server import Answer, ApiServer, Request, complete, event, failure, in_turn, pod
 from tests.process.inbox import eventually, watched, watching
 
@@ -394,10 +395,12 @@ def test_what_others_wrote_is_cleaned_before_it_is_delivered(tmp_path: Path) -> 
         assert "abcdefghijklmnop" not in said
 
 
-def test_the_end_of_a_containers_log_is_fetched_and_cleaned(tmp_path: Path) -> None:
+def log_fetched(tmp_path: Path, answer: Callable[[Request], None], *, previous: bool) -> tuple[LogTail, Request]:
+    """Fetch the log of a container from a server that gives this answer; give what came of it, and what was asked."""
+
     def others(request: Request) -> None:
         if request.resource == "log":
-            request.body(b"".join(b"line %d\n" % number for number in range(30)) + b"\x1b[31mNGC_API_KEY=abcdefghijk\n")
+            answer(request)
         else:
             api_box[0].quiet(request)
 
@@ -406,48 +409,29 @@ def test_the_end_of_a_containers_log_is_fetched_and_cleaned(tmp_path: Path) -> N
         api_box.append(api)
         with watching(api.kubeconfig(tmp_path)) as (inbox, watcher):
             inbox.until(lambda _: inbox.synced())
-            watcher.fetch_log("nim", "a", "nim", previous=True)
+            watcher.fetch_log("nim", "a", "nim", previous=previous)
             inbox.until(lambda _: inbox.tails())
-            tail = inbox.tails()[0]
-            assert len(tail.lines) == 20
-            assert "abcdefghijk" not in tail.lines[-1]
-            asked = next(request for request in api.requests if request.resource == "log")
-            assert asked.query == {"container": "nim", "tailLines": "20", "previous": "true"}
+            return inbox.tails()[0], next(request for request in api.requests if request.resource == "log")
+
+
+def test_the_end_of_a_containers_log_is_fetched_and_cleaned(tmp_path: Path) -> None:
+    text = b"".join(b"line %d\n" % number for number in range(30)) + b"\x1b[31mNGC_API_KEY=abcdefghijk\n"
+    tail, asked = log_fetched(tmp_path, lambda request: request.body(text), previous=True)
+    assert len(tail.lines) == 20
+    assert "abcdefghijk" not in tail.lines[-1]
+    assert asked.query == {"container": "nim", "tailLines": "20", "previous": "true"}
 
 
 def test_a_log_that_may_not_be_read_is_answered_with_the_reason(tmp_path: Path) -> None:
-    def others(request: Request) -> None:
-        if request.resource == "log":
-            request.status(403, "pods/log is forbidden")
-        else:
-            api_box[0].quiet(request)
-
-    api_box: list[ApiServer] = []
-    with ApiServer(first(), others=others) as api:
-        api_box.append(api)
-        with watching(api.kubeconfig(tmp_path)) as (inbox, watcher):
-            inbox.until(lambda _: inbox.synced())
-            watcher.fetch_log("nim", "a", "nim")
-            inbox.until(lambda _: inbox.tails())
-            assert inbox.tails()[0].reason == "pods/log is forbidden"
+    forbidden = "pods/log is forbidden"
+    tail, _ = log_fetched(tmp_path, lambda request: request.status(403, forbidden), previous=False)
+    assert tail.reason == forbidden
 
 
 def test_what_the_kubelet_says_of_a_log_that_is_gone_is_no_line_of_the_container(tmp_path: Path) -> None:
-    def others(request: Request) -> None:
-        if request.resource == "log":
-            request.body(b"unable to retrieve container logs for containerd://f4729e87")
-        else:
-            api_box[0].quiet(request)
-
-    api_box: list[ApiServer] = []
-    with ApiServer(first(), others=others) as api:
-        api_box.append(api)
-        with watching(api.kubeconfig(tmp_path)) as (inbox, watcher):
-            inbox.until(lambda _: inbox.synced())
-            watcher.fetch_log("nim", "a", "nim", previous=True)
-            inbox.until(lambda _: inbox.tails())
-            assert inbox.tails()[0].lines == ()
-            assert inbox.tails()[0].reason == "unable to retrieve container logs for containerd://f4729e87"
+    gone = "unable to retrieve container logs for containerd://f4729e87"
+    tail, _ = log_fetched(tmp_path, lambda request: request.body(gone.encode()), previous=True)
+    assert (tail.lines, tail.reason) == ((), gone)
 
 
 def test_nothing_is_left_after_many_lives(tmp_path: Path) -> None:
