@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -143,3 +143,9 @@ def volume_hourly(size_gb: int, *, vpus: int = 10) -> Decimal:
 def cluster_hourly() -> Decimal:
     """Give what an enhanced OKE cluster costs per hour (a basic one costs nothing)."""
     return Decimal(_table()["other"]["cluster_hour"])
+
+
+def hourly_text(usd: Decimal) -> str:
+    """Say what an hour costs, to the cent; less than half of one is said as that, since `$0.00` reads as free."""
+    cents = usd.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return f"{'less than $0.01' if usd > 0 and not cents else f'${cents}'} per hour"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nimble_watch.findings import Verdict
 from nimble_watch.obstacles import Obstacle, Waiting
+from nimble_watch.prices import hourly_text
 from nimble_watch.session import Standing, Stop
 
 _EVIDENCE = 400
@@ -112,7 +113,7 @@ def still_billing(left: Sequence[Standing]) -> list[str]:
     """Give the lines that tell what goes on costing money, and the command that ends it."""
     lines = []
     for one in left[:_MOST_LEFT]:
-        rate = f"${one.usd_per_hour:.2f} per hour" if one.usd_per_hour is not None else f"unpriced: {one.reason}"
+        rate = hourly_text(one.usd_per_hour) if one.usd_per_hour is not None else f"unpriced: {one.reason}"
         lines.append(f"still billing: {one.what}, {rate}")
         if one.command:
             lines.append(f"  {'end it':<{_LABEL}}{one.command}")

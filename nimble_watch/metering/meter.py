@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from nimble_watch.metering.nodes import Machine, machine, quantity, share_of
 from nimble_watch.objects import Claim, Pod, Ref, Service, condition, seconds
-from nimble_watch.prices import load_balancer_hourly, volume_hourly
+from nimble_watch.prices import hourly_text, load_balancer_hourly, volume_hourly
 from nimble_watch.scope import Scope
 from nimble_watch.session import Costs, Held, Standing, Taken, Usage, milliseconds
 from nimble_watch.state import ClusterState
@@ -189,7 +189,7 @@ class Meter:
         if not rates:
             return "; ".join(gaps)
         least = "at least " if gaps else ""
-        return f"{least}{dollars(sum(rates, _NOTHING))} per hour while it stands ({shapes})"
+        return f"{least}{hourly_text(sum(rates, _NOTHING))} while it stands ({shapes})"
 
     def costs(self, *, over: bool) -> Costs:
         """Give the session's costs so far; `over` says that it ends now: minimums, and what goes on billing."""
@@ -258,11 +258,6 @@ def _bill(stay: _Stay, until: float) -> Decimal:
     if lived <= 0 or stay.node.usd_per_hour is None:
         return _NOTHING
     return stay.node.usd_per_hour * Decimal(max(lived, stay.node.minimum)) / _HOUR
-
-
-def dollars(amount: Decimal) -> str:
-    """Give an amount as people read it."""
-    return f"${amount:.2f}"
 
 
 def _taken(hold: _Hold) -> Taken:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from nimble_watch.prices import hourly_text
 from nimble_watch.reports import Report, View
 from nimble_watch.reports._aims import against
 from nimble_watch.reports._stops import stops_in, told
-from nimble_watch.reports._words import clock, counted, cut, money, paragraph, percent, seconds, to_type, when, within
+from nimble_watch.reports._words import (
+    UNKNOWN,
+    clock,
+    counted,
+    cut,
+    money,
+    paragraph,
+    percent,
+    seconds,
+    to_type,
+    when,
+    within,
+)
 from nimble_watch.session import (
     COST_VARIANCE,
     Obstacle,
@@ -267,13 +280,17 @@ def _billing(session: Session, view: View) -> Iterator[str]:
     ):
         if not things and not rate:
             continue
-        yield f"{title}: {money(rate)} per hour"
+        yield f"{title}: {UNKNOWN if rate is None else hourly_text(rate)}"
         for thing in things:
             yield from _standing(thing, view)
 
 
 def _standing(thing: Standing, view: View) -> Iterator[str]:
-    rate = money(thing.usd_per_hour) if thing.usd_per_hour is not None else f"unpriced: {thing.reason}"
+    rate = (
+        hourly_text(thing.usd_per_hour).removesuffix(" per hour")
+        if thing.usd_per_hour is not None
+        else f"unpriced: {thing.reason}"
+    )
     yield cut(f"  {thing.what}, {rate}", view.width)
     if thing.command:
         yield from to_type("end it", thing.command, width=view.width, indent=4, column=8)

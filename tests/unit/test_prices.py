@@ -11,6 +11,7 @@ from nimble_watch.prices import (
     Unpriced,
     cluster_hourly,
     flexible_size,
+    hourly_text,
     load_balancer_hourly,
     minimum_seconds,
     price,
@@ -99,3 +100,16 @@ def test_the_rest_of_a_deployment_has_prices_too() -> None:
     assert volume_monthly(100) == Decimal("4.25")
     assert round(volume_hourly(100), 4) == Decimal("0.0057")
     assert cluster_hourly() == Decimal("0.10")
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        ("80", "$80.00 per hour"),
+        ("0.0057", "$0.01 per hour"),
+        ("0.0029", "less than $0.01 per hour"),
+        ("0", "$0.00 per hour"),
+    ],
+)
+def test_what_costs_less_than_a_cent_an_hour_is_not_said_to_be_free(usd: str, text: str) -> None:
+    assert hourly_text(Decimal(usd)) == text
