@@ -93,6 +93,8 @@ def ended(obstacle: Obstacle, now: float, cost: str) -> list[str]:
         return [f"{obstacle.kind}: fixed after {stood}{paid}"]
     if obstacle.outcome == "removed":
         return [f"{obstacle.kind}: its object was removed after {stood}, which fixed nothing{paid}"]
+    if obstacle.outcome == "withdrawn":
+        return [f"{obstacle.kind}: not this phase's after all: {one_line(obstacle.finding.summary, 160)}"]
     return []
 
 

@@ -216,8 +216,8 @@ class Telling:
                 self._scribe.recall(obstacle.id, obstacle.kind)
         elif change.what == "updated":
             self._console.say(updated(obstacle, change.why, now), "bad" if _bad(obstacle) else "warn")
-        elif change.what in ("closed", "dismissed") and obstacle.outcome in ("fixed", "removed"):
-            self._console.say(ended(obstacle, now, ""), "good" if obstacle.outcome == "fixed" else "warn")
+        elif change.what in ("closed", "dismissed") and (lines := ended(obstacle, now, "")):
+            self._console.say(lines, {"fixed": "good", "removed": "warn"}.get(obstacle.outcome, "dim"))
         self._keep(change, obstacle, meter)
         if change.what in ("opened", "updated"):
             self._act(obstacle)

@@ -16,7 +16,7 @@ from nimble_watch.observer import Observer
 from nimble_watch.observer.telling import Telling
 from nimble_watch.scope import Evidence, Named, Selected, from_options
 from nimble_watch.signals import ClusterLost, PhaseStarted, Seen, Signal
-from tests.unit.made import T0, begin, ended, seen, stuck, waiting_rule, workload
+from tests.unit.made import T0, begin, ended, said, seen, stuck, waiting_rule, workload
 
 HELM = ("helm", "install", "nim", "./c", "-n", "nim")
 PULL = waiting_rule("image-pull-slow", "Pulling", Verdict.RECOVERS)
@@ -94,6 +94,17 @@ def test_a_phase_of_which_nothing_is_known_is_asked_about_once_when_trouble_is_n
     asked = [line for line in said if line.startswith("nothing tells what this phase works on")]
     assert len(asked) == 1
     assert "--for deployment/NAME, -l LABELS or -n NAMESPACE" in asked[0]
+
+
+def test_trouble_that_was_told_on_a_guess_is_taken_back_once_the_phase_names_its_own() -> None:
+    lines: list[str] = []
+    theirs, pod = workload("app", manager="colleague")
+    with story(lines, MISSING) as told:
+        told.take([*begin("make", "install"), *theirs[:2], waits(pod, "ErrImagePull", "app")], T0 + 1)
+        told.take([said("deployment.apps/nim created", at=T0 + 20)], T0 + 20)
+    assert lines[0].startswith("image-not-found: ErrImagePull of app-1-a")
+    assert any("it may not be this phase's" in line for line in lines)
+    assert lines[-1] == "image-not-found: not this phase's after all: ErrImagePull of app-1-a"
 
 
 def test_a_phase_with_nothing_wrong_around_it_is_not_asked_about() -> None:
