@@ -43,14 +43,27 @@ def counts(tmp_path: Path) -> Path:
 
 
 def test_ctrl_c_reaches_the_child_once(desk: Callable[[], Desk], before: str, counts: Path) -> None:
-    """Case 6, and more of case 8."""
+    """Case 6: counted when the child has ended for another reason; one that ends by the first never sees a second."""
+    shell = desk()
+    shell.line(f"ENOUGH=9 {before}{sys.executable} -S counts")
+    shell.see("begun")
+    shell.keys("\x03")
+    until(partial(_got, counts, 1), "the interrupt")
+    shell.keys("\n")
+    shell.see(PROMPT)
+    assert shell.status() == 4
+    assert counts.read_text() == "got\n"
+
+
+@pytest.mark.usefixtures("counts")
+def test_what_a_child_makes_of_ctrl_c_is_its_status(desk: Callable[[], Desk], before: str) -> None:
+    """More of case 8."""
     shell = desk()
     shell.line(f"{before}{sys.executable} -S counts")
     shell.see("begun")
     shell.keys("\x03")
     shell.see(PROMPT)
     assert shell.status() == 3
-    assert counts.read_text() == "got\n"
 
 
 @pytest.mark.parametrize("often", [2, 3])
