@@ -132,7 +132,7 @@ class Monitor:
             environ = dict(pair.split(b"=", 1) for pair in order[4 + count :])
             self._start(path, argv, environ, targets, in_front=order[1] == IN_FRONT)
         elif not self._ended:
-            os.tcsetpgrp(self._terminal, self._child if order[1] == IN_FRONT else os.getpgrp())
+            self._put_in_front(self._child if order[1] == IN_FRONT else os.getpgrp())
             _signal_group(self._child, signal.SIGCONT)
 
     def _start(
@@ -198,10 +198,13 @@ class Monitor:
 
     def _take_terminal(self) -> None:
         """Take the foreground, as a shell does: what the command left behind is no longer at the terminal."""
+        self._put_in_front(os.getpgrp())
+
+    def _put_in_front(self, group: int) -> None:
         try:
-            os.tcsetpgrp(self._terminal, os.getpgrp())
+            os.tcsetpgrp(self._terminal, group)
         except OSError:
-            return  # it was hung up
+            return  # it was hung up, and the child may still be cleaning up behind itself
 
     def _answer(self, kind: int, first: int, second: int) -> None:
         os.write(self._answers, ANSWER.pack(kind, first, second))

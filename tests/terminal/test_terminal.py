@@ -309,10 +309,11 @@ def test_the_terminals_name_is_the_same_and_dev_tty_can_be_opened(desk: Callable
 
 
 def test_closing_the_window_hangs_up_on_the_child(desk: Callable[[], Desk], before: str, tmp_path: Path) -> None:
-    """More of case 11: by the terminal itself."""
+    """More of case 11: by the terminal itself; a shell then continues its jobs, and whoever cleans up has the time."""
     log = tmp_path / "log"
     shell = desk()
-    shell.line(f"{before}bash -c 'trap \"echo hup >> log; exit\" HUP; echo begun; while :; do sleep 0.05; done'")
+    cleanup = "sleep 0.3; echo hup >> log; exit"
+    shell.line(f"{before}bash -c 'trap \"{cleanup}\" HUP; echo begun; while :; do sleep 0.05; done'")
     shell.see("begun")
     shell.close()
     until(lambda: log.exists() and "hup" in log.read_text(), "the hang-up")
