@@ -6,20 +6,21 @@ same documents.  So a million sessions cost the reading of a few columns, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from nimble_watch.cleaning import clean
-from nimble_watch.dataset.layout import DatasetError, files
+from nimble_watch.dataset.layout import NULL, DatasetError, files
 from nimble_watch.session import Session, Stop
 from nimble_watch.session.baseline import likeness
 from nimble_watch.store import newest_first, understand
 
 _MEMORY = "128MB"  # beyond that it uses the disk
 _AT_ONCE = 500
+_SAME_SECOND = 1000  # sessions that may have begun in one second: the texts of their ids have another order
 _FILTERS = {
     "operation": "operation = $operation",
     "environment": "environment = $environment",
@@ -45,7 +46,13 @@ class Dataset:
 
     def __init__(self, folder: Path, warn: Callable[[Sequence[str]], None]) -> None:
         self._warn = warn
-        self._files = [str(path) for path in files(folder)]
+        there = files(folder)
+        self._files = [str(path) for path in there.values()]
+        months: dict[str, list[str]] = {}
+        for place, path in there.items():
+            months.setdefault(place.split("/")[1], []).append(str(path))
+        # What has no month comes last: it may be of any time.
+        self._months = [months[month] for month in sorted(months, key=lambda name: (NULL not in name, name))[::-1]]
         if not self._files:
             raise DatasetError(f"{folder} holds no sessions", advise="`nimble-watch session compact` puts them there")
         self._database = duckdb.connect(config={"memory_limit": _MEMORY, "preserve_insertion_order": "false"})
@@ -88,33 +95,56 @@ class Dataset:
     def _sessions(self, where: str, values: Mapping[str, Any], number: int | None = None) -> Iterator[Session]:
         """Give the sessions of which something is true, or the newest of them, newest first."""
         if number is not None:
-            newest = self._ask("session_id", f"{where} ORDER BY session_id DESC LIMIT $number", number=number, **values)
-            if not newest:
+            oldest = self._not_newer(where, values, number)
+            if oldest is None:
                 return
-            # The order of the texts is that of time, but for -2, -10 ... of one second: all of that one are looked at.
-            name = newest[-1][0]
-            oldest = name.rpartition("-")[0] if newest_first(name)[1] else name
             where, values = f"{where} AND session_id >= $oldest", {**values, "oldest": oldest}
+        if number is not None and number <= _AT_ONCE:
+            most = f"{where} ORDER BY session_id DESC LIMIT {number + _SAME_SECOND}"
+            found = self._ask("session_id, uid, document", most, **values)
+            found.sort(key=lambda one: (newest_first(one[0]), one[1]), reverse=True)
+            yield from self._understood((name, document) for name, _, document in found[:number])
+            return
         keys: list[tuple[str, str]] = self._ask("session_id, uid", where, **values)
         keys.sort(key=lambda key: (newest_first(key[0]), key[1]), reverse=True)
         for at in range(0, len(keys[:number]), _AT_ONCE):
             yield from self._read(keys[:number][at : at + _AT_ONCE])
 
+    def _not_newer(self, where: str, values: Mapping[str, Any], number: int) -> str | None:
+        """Give an id than which as many sessions are not older, if there are so many; None if there is no session.
+
+        The newest months are asked first, and as soon as they have so many the others are not: an id found there is as
+        good a limit for all of them, and whoever reads with it skips what lies below by the files' own statistics.
+        """
+        names: list[str] = []
+        left, step = self._months, 1
+        while left and len(names) < number:
+            asked, left, step = [file for month in left[:step] for file in month], left[step:], 2 * step
+            newest = f"{where} ORDER BY session_id DESC LIMIT $number"
+            names += [name for (name,) in self._ask("session_id", newest, asked, number=number, **values)]
+        if not names:
+            return None
+        # The order of the texts is that of time, but for -2, -10 ... of one second: all of that one are looked at.
+        name = sorted(names, reverse=True)[:number][-1]
+        return name.rpartition("-")[0] if newest_first(name)[1] else name
+
     def _read(self, keys: Sequence[tuple[str, str]]) -> Iterator[Session]:
         uids = [uid for _, uid in keys]
         near = "uid BETWEEN $least AND $most AND list_contains($uids, uid)"  # the first two leave most of a file unread
-        found = self._ask("uid, document", near, least=min(uids), most=max(uids), uids=uids)
-        documents = dict(found)
-        for name, uid in keys:
-            loaded = understand(Path(f"{name}.json"), documents[uid].encode())
+        documents = dict(self._ask("uid, document", near, least=min(uids), most=max(uids), uids=uids))
+        yield from self._understood((name, documents[uid]) for name, uid in keys)
+
+    def _understood(self, documents: Iterable[tuple[str, str]]) -> Iterator[Session]:
+        for name, document in documents:
+            loaded = understand(Path(f"{name}.json"), document.encode())
             self._warn(loaded.problems)
             if loaded.session is not None:
                 loaded.session.session_id = name
                 yield loaded.session
 
-    def _ask(self, what: str, where: str, **values: Any) -> list[Any]:
+    def _ask(self, what: str, where: str, files: Sequence[str] | None = None, **values: Any) -> list[Any]:
         question = f"SELECT {what} FROM read_parquet($files, union_by_name = true) WHERE {where}"  # noqa: S608  ours alone
         try:
-            return self._database.execute(question, {"files": self._files, **values}).fetchall()
+            return self._database.execute(question, {"files": files or self._files, **values}).fetchall()
         except duckdb.Error as error:
             raise DatasetError(f"the dataset cannot be read: {clean(str(error))}") from error

@@ -78,15 +78,15 @@ def last_entry(dataset: Path) -> Entry | None:
     return entry
 
 
-def files(dataset: Path) -> list[Path]:
-    """Give the file of each partition, in the order of their names; also what was committed and not yet put there."""
+def files(dataset: Path) -> dict[str, Path]:
+    """Give the file of each partition by its place, in the order of those; also what is committed and not yet there."""
     if not dataset.is_dir():
         raise DatasetError(f"there is no dataset {dataset}", advise="`nimble-watch session compact` makes one")
     found = {str(path.relative_to(dataset)): path for path in dataset.glob(f"project=*/month=*/{FILE}")}
     entry = last_entry(dataset)
     if entry is not None:
         found |= {place: dataset / prepared for place, prepared in entry.files.items() if (dataset / prepared).exists()}
-    return [found[place] for place in sorted(found)]
+    return {place: found[place] for place in sorted(found)}
 
 
 def begin(dataset: Path) -> Path:

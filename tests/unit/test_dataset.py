@@ -127,6 +127,23 @@ def test_every_question_gives_of_a_dataset_what_it_gives_of_the_files(
     assert len(rows(tmp_path / "dataset")) == many + 1
 
 
+def test_sessions_in_another_month_than_their_ids_say_are_found_where_their_ids_stand(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a clock that was wrong, or with no beginning at all: the months only say where to look first."""
+    there = [document(number) for number in range(0, 6000, 500)]
+    for at, name, began in ((1, "session-20991231-000000", None), (2, "session-20010101-000000-2", there[-1])):
+        when = {name: began and began[name] for name in ("start_ms", "start_time")}
+        there.append({**document(2 * at), "session_id": name, **when})
+    write(folder, *there)
+    compact(folder, tmp_path / "dataset", project_of=lambda _: "p")
+    assert len(set(rows(tmp_path / "dataset", "coalesce(month, 'none')"))) > 6
+    for words in (*(["list", "-n", str(number)] for number in (1, 2, 5, 13, 14, 20)), ["compare", "-n", "3"]):
+        of_files, of_dataset = said(capsys, *words), said(capsys, *words, "--from", str(tmp_path / "dataset"))
+        assert of_dataset == of_files, words
+    assert "session-20991231-000000" in said(capsys, "list", "-n", "1", "--from", str(tmp_path / "dataset"))
+
+
 def test_others_read_it_as_it_is_with_project_and_month(folder: Path, tmp_path: Path) -> None:
     write(folder, *map(document, (0, 2, 2000)))
     compact(folder, tmp_path / "dataset", project_of=lambda _: "a team/nim")
@@ -158,7 +175,7 @@ def test_a_higher_revision_takes_the_lower_one_s_place_and_the_same_with_other_c
     assert (done.new, done.renewed, done.there, len(done.problems)) == (0, 1, 1, 1)
     assert "is in the dataset as the same revision (1) with other content, which stays" in done.problems[0]
     assert rows(tmp_path / "dataset", "tags") == [["x"], []]
-    assert {path.parts[-3] for path in layout.files(tmp_path / "dataset")} == {"project=p"}
+    assert {path.parts[-3] for path in layout.files(tmp_path / "dataset").values()} == {"project=p"}
 
 
 def test_of_two_compactions_at_once_one_wins_and_the_other_begins_anew(
@@ -271,7 +288,7 @@ def test_a_dataset_that_is_not_there_or_broken_is_one_sentence(
     assert f"there is no dataset {dataset}; `nimble-watch session compact` makes one" in capsys.readouterr().err
     write(folder, document(0))
     compact(folder, dataset, project_of=lambda _: "p")
-    next(iter(layout.files(dataset))).write_bytes(b"PAR1 and no more")
+    next(iter(layout.files(dataset).values())).write_bytes(b"PAR1 and no more")
     assert cli.main(["session", "list", "--from", str(dataset)]) == 1
     assert "the dataset cannot be read" in capsys.readouterr().err
 
