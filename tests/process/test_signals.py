@@ -173,11 +173,15 @@ def test_a_child_that_cleans_up_after_a_hang_up_is_not_told_again_because_our_pa
     assert log.read_text() == "ready\ncleaned\n"
 
 
-def _outlives_its_parent(before: str, ignored: signal.Signals, folder: Path, package: Path) -> None:
-    """Have a script start us so, kill it, and see that we and the child ignore the one signal and no other."""
+def _outlives_its_parent(before: str, ignored: signal.Signals, folder: Path, scribe: Scribe) -> None:
+    """Have a script start us so, kill it, and see that we and the child ignore the one signal and no other.
+
+    That the end of the child is its own, and no cancellation, shows that we took neither for one.
+    """
     log = folder / "log"
-    parent = start(["bash", "-c", before, "bash", *wrapped(recorder(log, ends="USR1"), package=package)])
+    parent = start(["bash", "-c", before, "bash", *wrapped(recorder(log, ends="USR1"), package=scribe.package)])
     child = ready(log)
+    until(lambda: scribe.messages("phase-started"), "the scribe's beginning")
     ours = psutil.Process(child).parent()
     assert ours is not None
     kill(parent.pid, signal.SIGKILL)
@@ -189,18 +193,20 @@ def _outlives_its_parent(before: str, ignored: signal.Signals, folder: Path, pac
     assert signals(log) == ["USR2"]
     kill(ours.pid, signal.SIGUSR1)
     until(partial(_gone, child), "the child's end")
+    until(lambda: scribe.messages("finish"), "the finish")
+    assert scribe.messages("phase-ended")[0]["result"] == "failure"
 
 
-def test_under_nohup_we_and_the_child_outlive_the_parent_and_ignore_a_hang_up(tmp_path: Path, alone: Path) -> None:
+def test_under_nohup_we_and_the_child_outlive_the_parent_and_ignore_a_hang_up(tmp_path: Path, scribe: Scribe) -> None:
     """Case 19."""
-    _outlives_its_parent('nohup "$@"; echo', signal.SIGHUP, tmp_path, alone)
+    _outlives_its_parent('nohup "$@"; echo', signal.SIGHUP, tmp_path, scribe)
 
 
 def test_in_the_background_of_a_script_we_and_the_child_outlive_it_and_ignore_an_interrupt(
-    tmp_path: Path, alone: Path
+    tmp_path: Path, scribe: Scribe
 ) -> None:
     """Case 20."""
-    _outlives_its_parent('"$@" & wait', signal.SIGINT, tmp_path, alone)
+    _outlives_its_parent('"$@" & wait', signal.SIGINT, tmp_path, scribe)
 
 
 def test_a_child_stopped_and_continued_from_outside_is_waited_for_and_the_pause_is_told(
