@@ -127,7 +127,8 @@ def mark_shell(held: Claim, environ: dict[bytes, bytes]) -> None:
 
 def _note(held: Claim, name: str, content: bytes) -> None:
     try:
-        noted = os.open(os.path.join(held.journal, name), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        path = os.path.join(held.journal, name)
+        noted = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.write(noted, content)
         os.close(noted)
     except OSError:
@@ -200,10 +201,10 @@ def _make(directory: str, *, now: float, leave_open: bool, warning: str) -> Clai
     journals = os.path.join(directory, JOURNALS)
     ready = os.path.join(journals, f".lock-{os.getpid()}")
     try:
-        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
         os.makedirs(journals, 0o700, exist_ok=True)
-        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.write(lock, bytes(_ROOM))  # a full disk still makes folders and empty files
         fcntl.flock(lock, fcntl.LOCK_SH if leave_open else fcntl.LOCK_EX)
@@ -260,7 +261,7 @@ def _share(directory: str, session: str) -> int | None:
         state = _locked(directory, session)
         if state in ("alone", "dead"):
             return None
-        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:
@@ -275,12 +276,12 @@ def _locked(directory: str, session: str) -> str:
     """Tell how a session is held: `alone`, `shared`, `dead` (its owner died) or `free`."""
     path = os.path.join(journal_folder(directory, session), "lock")
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return "free"
     except OSError:  # a folder that may only be read: a lock can be tried all the same, but not over NFS
         try:
-            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return "shared"  # not to be known, so let it be
     try:

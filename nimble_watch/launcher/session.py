@@ -317,7 +317,7 @@ class Conduct:
         lines = [json.dumps({"seq": seq, **record}) + "\n" for seq, record in enumerate(records, 1)]
         path = os.path.join(held.journal, f"{writer}.jsonl")
         try:
-            journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             os.write(journal, "".join(lines).encode("utf-8", "surrogateescape"))
             sync(journal)
             os.close(journal)

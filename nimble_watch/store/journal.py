@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from nimble_watch.session import Record, encode_line
-from nimble_watch.store.files import storing, sync_folder
+from nimble_watch.store.files import read_whole, storing, sync_folder
 from nimble_watch.system import clock
 from nimble_watch.system.calls import sync
 
@@ -107,10 +107,7 @@ def read_records(folder: Path, problems: list[str]) -> list[Record]:
 
 
 def _records_of(path: Path, problems: list[str]) -> Iterator[Record]:
-    with storing("read", path):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            lines = file.read().split(b"\n")
+    lines = read_whole(path).split(b"\n")
     torn = lines.pop()  # empty unless the last write was cut short
     for number, line in enumerate(lines, 1):
         if not line:

@@ -125,7 +125,7 @@ def keep_pulled(folder: Path, head: Head, document: bytes) -> bool:
 
 def _is_ours(path: Path, document: bytes) -> bool:
     """Tell whether a file needs no writing: it holds this already, or what somebody here said of the session since."""
-    return bool(path.stat().st_mode & stat.S_IWUSR) or path.read_bytes() == document
+    return bool(path.stat().st_mode & stat.S_IWUSR) or read_whole(path) == document
 
 
 def _places(folder: Path, session_id: str, uid: str) -> Iterable[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nimble_watch.claim import JOURNALS
 from nimble_watch.session import SCHEMA, Session, annotate, encode_documents, misshapen
-from nimble_watch.store.files import StoreError, locked, own_folder, storing, write_whole
+from nimble_watch.store.files import StoreError, locked, own_folder, read_whole, write_whole
 from nimble_watch.store.history import is_open, journal_folder, load, session_path
 from nimble_watch.store.journal import Journal
 from nimble_watch.store.pulled import is_pulled
@@ -69,8 +69,7 @@ def _revise(folder: Path, session_id: str, record: Mapping[str, Any]) -> Session
 def _document(path: Path) -> dict[str, Any]:
     import json  # noqa: PLC0415  every short call of the store would pay
 
-    with storing("read", path):
-        raw = path.read_bytes()
+    raw = read_whole(path)
     try:
         document = json.loads(raw, parse_float=Decimal)  # a number is written back as it was read, digit by digit
     except (ValueError, RecursionError) as error:

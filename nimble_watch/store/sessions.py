@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from nimble_watch.store.files import (
     locked,
     own_folder,
     point_link,
+    read_whole,
     storing,
     sync_folder,
     write_whole,
@@ -104,7 +106,7 @@ def use_reserve(folder: Path, session_id: str) -> None:
     with contextlib.suppress(OSError):
         (journals / _RESERVE).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        os.truncate(journals / LOCK, 0)
+        os.close(os.open(journals / LOCK, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC))
 
 
 def restore(folder: Path, session_id: str) -> int:
@@ -178,12 +180,12 @@ def _take_foreign(folder: Path, session_id: str, journals: Path) -> None:
 
 
 def _bytes(path: Path) -> bytes | None:
+    """Give what a file holds; None where there is none, nor where somebody put what is no file, which is replaced."""
     try:
-        return path.read_bytes()
+        found = path.lstat()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    return read_whole(path) if stat.S_ISREG(found.st_mode) else None
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -240,8 +242,7 @@ def remember(folder: Path, sessions: Sequence[Session]) -> None:
 
     path = folder / HISTORY
     with locked(folder / JOURNALS / "history.lock"):
-        with storing("read", path):
-            known = path.read_bytes() if path.exists() else b""
+        known = read_whole(path) if path.exists() else b""
         whole, newline, torn = known.rpartition(b"\n")
         told = set(_TOLD.findall(whole))
         new = [session for session in sessions if session.session_id.encode() not in told]

@@ -282,6 +282,39 @@ def test_a_planted_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
     assert not path.is_symlink()
 
 
+def test_no_lock_is_written_through_a_planted_link(folder: Path, tmp_path: Path) -> None:
+    """The name of the one that is being made can be foreseen, and a lock holds zeros until its session ends."""
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    ready = folder / claim.JOURNALS / f".lock-{os.getpid()}"
+    ready.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic link"):
+        claim.make(str(folder), now=time.time())
+    ready.unlink()
+    session_id = name_of(begin(folder))
+    lock = store.journal_folder(folder, session_id) / "lock"
+    lock.unlink()
+    lock.symlink_to(target)
+    assert claim.abandoned(str(folder), now=time.time()) == []
+    store.use_reserve(folder, session_id)
+    assert target.read_text() == "precious"
+
+
+def test_a_planted_pipe_keeps_nobody_waiting(folder: Path) -> None:
+    session_id = name_of(begin(folder))
+    journals = store.journal_folder(folder, session_id)
+    os.mkfifo(journals / "evil.jsonl")
+    with pytest.raises(store.StoreError, match=r"evil\.jsonl: it is no file; move it out of the way"):
+        store.read_records(journals, [])
+    (journals / "evil.jsonl").unlink()
+    store.session_path(folder, session_id).unlink()
+    os.mkfifo(store.session_path(folder, session_id))
+    os.mkfifo(folder / "all-sessions.txt")
+    with pytest.raises(store.StoreError, match=r"all-sessions\.txt: it is no file"):
+        store.end(folder, session_id, {"type": "session-ended", "time": time.time(), "result": "success"})
+    assert document(folder, session_id)["result"] == "success"
+
+
 @pytest.mark.parametrize("session_id", ["session-../../etc/passwd", "../x", "", "session-a\nb", "/etc/passwd"])
 def test_an_id_that_is_none_never_becomes_a_path(folder: Path, session_id: str) -> None:
     with pytest.raises(store.StoreError, match="is no session id"):
