@@ -13,7 +13,7 @@ import yaml
 from nimble_watch.errors import NimbleWatchError
 from nimble_watch.retry import TryAgainError
 from nimble_watch.shared import SharedError, SharedStore, WriteOnlyError, open_store, patience, read_address
-from tests.process.sides import Outcome, nimble_watch, run
+from tests.process.sides import Outcome, nimble_watch, run, until
 from tests.process.test_readme import BIN, blocks
 from tests.stores.cloud import BUCKET, NAMESPACE, PAR, TENANCY, USER, Cloud, new_key, pem, token
 from tests.stores.contract import lists_in_order, misses_what_is_not_there, writes_once
@@ -287,8 +287,9 @@ def test_the_step_for_ci_that_the_readme_shows_sends_its_session(cloud: Cloud, t
     _, (step,) = (yaml.safe_load(block) for block in blocks("yaml"))
     url = f"{cloud.url}/p/{PAR}/n/{NAMESPACE}/b/{BUCKET}/o/nimble/"
     secret = {"${{ secrets.NIMBLE_WATCH_STORE }}": url}
-    (tmp_path / "Makefile").write_text("all:\n\t+nimble-watch run install\ninstall:\n\t@echo installing\n")
-    ended = subprocess.run(
+    waits = "until [ -e arrived ]; do sleep 0.02; done"
+    (tmp_path / "Makefile").write_text(f"all:\n\t+nimble-watch run install\ninstall:\n\t@{waits}\n")
+    running = subprocess.Popen(
         ["bash", "-e", "-c", step["run"]],
         cwd=tmp_path,
         env={
@@ -299,15 +300,17 @@ def test_the_step_for_ci_that_the_readme_shows_sends_its_session(cloud: Cloud, t
             "PATH": f"{BIN}:{os.environ['PATH']}",
         },
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=60,
     )
-    assert ended.returncode == 0, ended.stderr
+    until(lambda: cloud.objects, "the marker, which a command that is quicker does not wait for")
+    (tmp_path / "arrived").touch()
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
     marker, session = sorted(cloud.objects)
     assert marker.startswith("nimble/v1/p=nim/d=")
     assert (".r0-" in marker, ".r1-" in session) == (True, True)
-    assert PAR not in ended.stdout + ended.stderr
+    assert PAR not in out + err
     kept = b"".join(path.read_bytes() for path in (tmp_path / "sessions").rglob("*") if path.is_file())
     assert PAR.encode() not in kept
