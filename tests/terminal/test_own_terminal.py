@@ -95,7 +95,7 @@ def test_where_nothing_goes_to_the_terminal_there_is_no_other_terminal(
 
 def test_ctrl_c_cancels_the_phases_that_are_left(desk: Callable[[], Desk], scribe: Scribe, tmp_path: Path) -> None:
     """More of case 6: the key is typed into the child's terminal, and means what it means."""
-    (tmp_path / "Makefile").write_text("one:\n\t@echo begun; sleep 300\ntwo:\n\t@echo not\n")
+    (tmp_path / "Makefile").write_text("one:\n\t@echo begun; exec sleep 300\ntwo:\n\t@echo not\n")
     shell = desk()
     start = ours(scribe.package, "--observe").replace("exec", "run").removesuffix("-- ")
     shell.line(f"{start}one two")
