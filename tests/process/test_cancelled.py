@@ -103,10 +103,11 @@ def test_a_ci_that_kills_every_process_itself_leaves_a_session_for_the_next_comm
     until(lambda: not alive(child), "the child's end")
     assert job.output_ends(15)
     (left,) = (path for path in sessions.glob("session-*.json"))
-    assert json.loads(left.read_text())["state"] == "open"
+    was_left = json.loads(left.read_text())["state"] == "open"
     assert run(wrapped(["true"])).status == 0
     until(lambda: json.loads(left.read_text())["state"] == "ended", "the closing of what was left")
-    assert json.loads(left.read_text())["result"] == "error"
+    # The child is killed first: on a busy machine we have seen that, and ended the session, before our turn comes.
+    assert json.loads(left.read_text())["result"] == ("error" if was_left else "cancellation")
     until(lambda: not list((sessions / ".journal").glob("session-*")), "the end of its journals")
 
 
