@@ -24,6 +24,7 @@ JOURNALS = ".journal"
 _SILENCE = 24 * 3600.0  # a session that a shell left open ends after a day in which nobody wrote to it
 _TRIES = 100
 _ROOM = 65_536  # bytes that a disk must have left: given back at the end, and enough for that of a short session
+_TO_LOCK = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _SHAPE = "session-99999999-999999"
 
 
@@ -201,10 +202,10 @@ def _make(directory: str, *, now: float, leave_open: bool, warning: str) -> Clai
     journals = os.path.join(directory, JOURNALS)
     ready = os.path.join(journals, f".lock-{os.getpid()}")
     try:
-        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = os.open(ready, _TO_LOCK, 0o600)
     except FileNotFoundError:
         os.makedirs(journals, 0o700, exist_ok=True)
-        lock = os.open(ready, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = os.open(ready, _TO_LOCK, 0o600)
     try:
         os.write(lock, bytes(_ROOM))  # a full disk still makes folders and empty files
         fcntl.flock(lock, fcntl.LOCK_SH if leave_open else fcntl.LOCK_EX)
@@ -261,7 +262,7 @@ def _share(directory: str, session: str) -> int | None:
         state = _locked(directory, session)
         if state in ("alone", "dead"):
             return None
-        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = os.open(path, _TO_LOCK, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:

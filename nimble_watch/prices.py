@@ -146,6 +146,11 @@ def cluster_hourly() -> Decimal:
 
 
 def hourly_text(usd: Decimal) -> str:
-    """Say what an hour costs, to the cent; less than half of one is said as that, since `$0.00` reads as free."""
+    """Say what an hour costs, as `cents_text` has it."""
+    return f"{cents_text(usd)} per hour"
+
+
+def cents_text(usd: Decimal) -> str:
+    """Say an amount to the cent; less than half of one is said as that, since `$0.00` reads as free."""
     cents = usd.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{'less than $0.01' if usd > 0 and not cents else f'${cents}'} per hour"
+    return "less than $0.01" if usd > 0 and not cents else f"${cents}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from nimble_watch.prices import hourly_text
+from nimble_watch.prices import cents_text, hourly_text
 from nimble_watch.reports import Report, View
 from nimble_watch.reports._aims import against
 from nimble_watch.reports._stops import stops_in, told
@@ -286,11 +286,7 @@ def _billing(session: Session, view: View) -> Iterator[str]:
 
 
 def _standing(thing: Standing, view: View) -> Iterator[str]:
-    rate = (
-        hourly_text(thing.usd_per_hour).removesuffix(" per hour")
-        if thing.usd_per_hour is not None
-        else f"unpriced: {thing.reason}"
-    )
+    rate = cents_text(thing.usd_per_hour) if thing.usd_per_hour is not None else f"unpriced: {thing.reason}"
     yield cut(f"  {thing.what}, {rate}", view.width)
     if thing.command:
         yield from to_type("end it", thing.command, width=view.width, indent=4, column=8)
